@@ -1,0 +1,166 @@
+package config
+
+import "time"
+
+// Config is the whole configuration. Its koanf tags are the keys of the YAML file and, in upper case and joined by "_" behind
+// GUPDISPATCH_, the names of the environment variables. Durations of 0 mean "none" only where a field says so.
+type Config struct {
+	Redis   Redis   `koanf:"redis"`
+	HTTP    HTTP    `koanf:"http"`
+	Workers Workers `koanf:"workers"`
+	Gupshup Gupshup `koanf:"gupshup"`
+	Retry   Retry   `koanf:"retry"`
+	// Expiry is how long a message may wait when its caller sets no expires_at; 0 means for ever.
+	Expiry  ByPriority[time.Duration] `koanf:"expiry"`
+	InDoubt InDoubt                   `koanf:"in_doubt"`
+	Ledger  Ledger                    `koanf:"ledger"`
+	// Codes overrides the error table: Gupshup's code ("1002", "http_429") to the name of a class.
+	Codes   map[string]string `koanf:"codes"`
+	Log     Log               `koanf:"log"`
+	Senders []Sender          `koanf:"senders"`
+}
+
+// ByPriority holds one value for each priority of a message.
+type ByPriority[T any] struct {
+	Critical T `koanf:"critical"`
+	Default  T `koanf:"default"`
+	Bulk     T `koanf:"bulk"`
+}
+
+// Of returns the value for a priority by its name; any name but "critical" and "bulk" gets the default priority's.
+func (b ByPriority[T]) Of(priority string) T {
+	switch priority {
+	case "critical":
+		return b.Critical
+	case "bulk":
+		return b.Bulk
+	}
+	return b.Default
+}
+
+// Redis says where the engine is and how long to wait for it.
+type Redis struct {
+	// URL is redis://, rediss:// (TLS) or unix://, or the word "embedded". It is a Secret because it may carry a password; see Address.
+	URL          Secret        `koanf:"url"`
+	DialTimeout  time.Duration `koanf:"dial_timeout"`
+	ReadTimeout  time.Duration `koanf:"read_timeout"`
+	WriteTimeout time.Duration `koanf:"write_timeout"`
+	PoolSize     int           `koanf:"pool_size"`  // connections per process; 0 lets the client choose
+	Durability   string        `koanf:"durability"` // "standard": append-only file, fsync every second
+}
+
+// HTTP is the REST API, the callback URL and the web UI.
+type HTTP struct {
+	Listen  string   `koanf:"listen"`
+	APIKeys []APIKey `koanf:"api_keys"`
+	UIUsers []UIUser `koanf:"ui_users"`
+}
+
+// APIKey is one bearer token of the REST API.
+type APIKey struct {
+	Name   string `koanf:"name"`
+	KeyEnv string `koanf:"key_env"`
+	Reveal bool   `koanf:"reveal"` // may ask for unmasked numbers with ?reveal=true
+	Key    Secret `koanf:"-"`      // the value of KeyEnv, not set when that variable is empty
+}
+
+// UIUser may log in to the web UI.
+type UIUser struct {
+	Name        string `koanf:"name"`
+	PasswordEnv string `koanf:"password_env"`
+	Role        string `koanf:"role"` // "admin", or "viewer" who can change nothing
+	Password    Secret `koanf:"-"`    // the value of PasswordEnv, not set when that variable is empty
+}
+
+// Workers is what the sending processes need.
+type Workers struct {
+	Listen      string          `koanf:"listen"`      // health and metrics of `worker`; "" opens no port
+	Concurrency ByPriority[int] `koanf:"concurrency"` // handlers per process, sender and queue
+	Pumps       Pumps           `koanf:"pumps"`
+	// ShutdownTimeout is how long a stopping worker waits for sends in flight, and StopGrace what the container gives before SIGKILL.
+	// Validate enforces gupshup.timeout < ShutdownTimeout < StopGrace, so that every request that was begun is also recorded.
+	ShutdownTimeout time.Duration `koanf:"shutdown_timeout"`
+	StopGrace       time.Duration `koanf:"stop_grace"`
+	SweepInterval   time.Duration `koanf:"sweep_interval"`
+}
+
+// Gupshup is what concerns the provider for every sender.
+type Gupshup struct {
+	Timeout time.Duration `koanf:"timeout"` // of one HTTP attempt, from dialling to the last byte of the answer
+}
+
+// Retry bounds the attempts of a message.
+type Retry struct {
+	ByPriority[RetryBudget] `koanf:",squash"`
+	Backoff                 Backoff       `koanf:"backoff"`
+	RetryAfterCap           time.Duration `koanf:"retry_after_cap"` // the longest Retry-After of Gupshup's that is honoured
+}
+
+// RetryBudget ends the attempts of a message by number or by age, whichever comes first.
+type RetryBudget struct {
+	Attempts int           `koanf:"attempts"`
+	MaxAge   time.Duration `koanf:"max_age"` // counted from the first attempt, standing still while the message is held
+}
+
+// Backoff is the wait between attempts: Base, doubled for each attempt up to Cap, with full jitter.
+type Backoff struct {
+	Base time.Duration `koanf:"base"`
+	Cap  time.Duration `koanf:"cap"`
+}
+
+// InDoubt says what becomes of a message when nobody knows whether Gupshup took it: "resend" or "hold".
+type InDoubt struct {
+	Window             time.Duration `koanf:"window"` // how long a delivery callback may take to settle the doubt
+	ByPriority[string] `koanf:",squash"`
+}
+
+// Ledger is how long settled records are kept.
+type Ledger struct {
+	Retention     time.Duration `koanf:"retention"`
+	DeadRetention time.Duration `koanf:"dead_retention"`
+}
+
+// Log is the format of the log on standard error.
+type Log struct {
+	Level  string `koanf:"level"`  // debug, info, warn or error
+	Format string `koanf:"format"` // json or console
+}
+
+// Sender is one WhatsApp business number at Gupshup.
+type Sender struct {
+	Name             string             `koanf:"name"`
+	App              string             `koanf:"app"`    // Gupshup's src.name
+	Source           string             `koanf:"source"` // the number, international, digits only
+	APIKeyEnv        string             `koanf:"api_key_env"`
+	APIKeyFile       string             `koanf:"api_key_file"` // re-read when it changes
+	BaseURL          string             `koanf:"base_url"`
+	AllowInsecure    bool               `koanf:"allow_insecure"` // plain http beyond this machine
+	SessionPath      string             `koanf:"session_path"`
+	TemplatePath     string             `koanf:"template_path"`
+	CatalogPath      string             `koanf:"catalog_path"`
+	Rate             float64            `koanf:"rate"`           // messages per second, all replicas together
+	Burst            int                `koanf:"burst"`          // messages that may leave at once after a pause
+	DefaultRegion    string             `koanf:"default_region"` // ISO 3166 alpha-2, to read national numbers by; "" takes international ones only
+	CallbackTokenEnv string             `koanf:"callback_token_env"`
+	OnInDoubt        ByPriority[string] `koanf:"on_in_doubt"` // "" falls back to in_doubt; see Config.OnInDoubt
+	Key              Secret             `koanf:"-"`           // the value of APIKeyEnv; read it through APIKey, which knows files, too
+	CallbackToken    Secret             `koanf:"-"`           // the value of CallbackTokenEnv
+}
+
+// Sender returns the sender of that name and whether there is one.
+func (c *Config) Sender(name string) (Sender, bool) {
+	for _, s := range c.Senders {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return Sender{}, false
+}
+
+// OnInDoubt returns "resend" or "hold" for a sender's messages of a priority: the sender's own choice, or else everybody's.
+func (c *Config) OnInDoubt(s Sender, priority string) string {
+	if own := s.OnInDoubt.Of(priority); own != "" {
+		return own
+	}
+	return c.InDoubt.Of(priority)
+}

@@ -1,0 +1,172 @@
+package config
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Each row is one mistake. It must give exactly one problem, about that key, with these words in it.
+func TestProblems(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name, yaml, env, key, words string
+	}{
+		{"unknown key", "redis: {ulr: x}", "", "redis.ulr", "did you mean url?"},
+		{"unknown key far from all", "log: {destination: x}", "", "log.destination", "known here: level, format"},
+		{"unknown group", "sender: []", "", "sender", "did you mean senders?"},
+		{"sentinel", "redis: {sentinel: {master: m}}", "", "redis.sentinel", "not to Sentinel"},
+		{"cluster", "redis: {cluster: {addrs: []}}", "", "redis.cluster", "not to a cluster"},
+		{"strict", "redis: {durability: strict}", "", "redis.durability", "later release"},
+		{"durability", "redis: {durability: loose}", "", "redis.durability", "write standard"},
+		{"url scheme", "redis: {url: 'http://x'}", "", "redis.url", "redis://"},
+		{"url without host", "redis: {url: 'redis:///0'}", "", "redis.url", "no host"},
+		{"url database", "redis: {url: 'redis://h/x'}", "", "redis.url", "number of a database"},
+		{"unix without socket", "redis: {url: 'unix://'}", "", "redis.url", "no socket"},
+		{"url not a URL", "redis: {url: 'redis://a:%zz@h'}", "", "redis.url", "not a URL"},
+		{"url empty by variable", "", "GUPDISPATCH_REDIS_URL=", "redis.url (set by GUPDISPATCH_REDIS_URL)", "rediss://"},
+		{"pool size", "redis: {pool_size: -1}", "", "redis.pool_size", "negative"},
+		{"timeout 0", "redis: {dial_timeout: 0}", "", "redis.dial_timeout", "above 0"},
+		{"duration without unit", "redis: {read_timeout: 5}", "", "redis.read_timeout", "with its unit"},
+		{"duration as list", "redis: {read_timeout: [5s]}", "", "redis.read_timeout", "is a list and not a duration"},
+		{"group as text", "redis: localhost", "", "redis", "not a group of keys"},
+		{"list as group", "senders: {demo: {}}", "", "senders", "not a list"},
+		{"entry as text", "senders: [demo]", "", "senders[0]", "not a group of keys"},
+		{"text as int", "redis: {pool_size: '5'}", "", "redis.pool_size", "without quotes"},
+		{"float as int", "redis: {pool_size: 5.5}", "", "redis.pool_size", "whole number"},
+		{"bool as text", "log: {level: true}", "", "log.level", "not text"},
+		{"date as text", "log: {level: 2026-01-02}", "", "log.level", "a date"},
+		{"log level", "log: {level: verbose}", "", "log.level", "debug or info"},
+		{"log format", "log: {format: xml}", "", "log.format", "json or console"},
+		{"listen", "http: {listen: '8080'}", "", "http.listen", "host:port"},
+		{"listen port", "http: {listen: ':http'}", "", "http.listen", "host:port"},
+		{"workers' listen", "workers: {listen: nowhere}", "", "workers.listen", "host:port"},
+		{"API key without variable", "http: {api_keys: [{name: a}]}", "", "http.api_keys[a].key_env", "missing"},
+		{"API key itself", "http: {api_keys: [{name: a, key_env: A, key: s3cret}]}", "", "http.api_keys[a].key", "key_env"},
+		{"API key twice", "http: {api_keys: [{name: a, key_env: A}, {name: a, key_env: B}]}", "", "http.api_keys[a].name", "twice"},
+		{"user's role", "http: {ui_users: [{name: a, password_env: A, role: root}]}", "", "http.ui_users[a].role", "admin or viewer"},
+		{"user's password itself", "http: {ui_users: [{name: a, password_env: A, password: s3cret}]}", "", "http.ui_users[a].password", "password_env"},
+		{"concurrency 0", "workers: {concurrency: {bulk: 0}}", "", "workers.concurrency.bulk", "1 to 500"},
+		{"pumps", "workers: {pumps: 9}", "", "workers.pumps", "1 to 8"},
+		{"pumps by word", "workers: {pumps: many}", "", "workers.pumps", "auto"},
+		{"sweep interval", "workers: {sweep_interval: 1m}", "", "workers.sweep_interval", "10ms to 2s"},
+		{"attempts", "retry: {bulk: {attempts: 0}}", "", "retry.bulk.attempts", "1 to 100"},
+		{"age", "retry: {critical: {max_age: -1s}}", "", "retry.critical.max_age", "above 0"},
+		{"backoff", "retry: {backoff: {base: 10m}}", "", "retry.backoff.cap", "retry.backoff.base"},
+		{"expiry", "expiry: {bulk: -1h}", "", "expiry.bulk", "negative"},
+		{"in doubt", "in_doubt: {bulk: drop}", "", "in_doubt.bulk", "resend or hold"},
+		{"retention", "ledger: {retention: 0}", "", "ledger.retention", "above 0"},
+		{"class", "codes: {1002: nonsense}", "", "codes.1002", "recipient or consent"},
+		{"class as number", "codes: {1002: 3}", "", "codes.1002", "not text"},
+		{"code", "codes: {abc: transient}", "", "codes.abc", "http_429"},
+		{"sender's name", strings.Replace(aSender, "my-shop", "My Shop", 1), "", "senders[0].name", "a-z"},
+		{"sender's number unquoted", strings.ReplaceAll(aSender, `"`, ""), "", "senders[my-shop].source", "in quotes"},
+		{"sender's number", strings.Replace(aSender, "919", "+919", 1), "", "senders[my-shop].source", "digits only"},
+		{"no app", strings.Replace(aSender, "app: Shop", "burst: 1", 1), "", "senders[my-shop].app", "missing"},
+		{"no key", strings.Replace(aSender, "api_key_env: SHOP_KEY", "burst: 1", 1), "", "senders[my-shop].api_key_env", "api_key_file"},
+		{"two keys", aSender + "    api_key_file: /x", "", "senders[my-shop].api_key_file", "one of the two"},
+		{"the key itself", aSender + "    api_key: s3cret", "", "senders[my-shop].api_key", "api_key_env"},
+		{"the key as variable", strings.Replace(aSender, "SHOP_KEY", "s3cret", 1), "", "senders[my-shop].api_key_env", "not the name of"},
+		{"the token itself", aSender + "    callback_token: s3cret", "", "senders[my-shop].callback_token", "callback_token_env"},
+		{"the token as variable", aSender + "    callback_token_env: s3cret", "", "senders[my-shop].callback_token_env", "not the name of"},
+		{"rate 0", aSender + "    rate: 0", "", "senders[my-shop].rate", "above 0"},
+		{"rate too high", aSender + "    rate: 10001", "", "senders[my-shop].rate", "10000"},
+		{"rate NaN", aSender + "    rate: .nan", "", "senders[my-shop].rate", "above 0"},
+		{"burst", aSender + "    burst: 0", "", "senders[my-shop].burst", "1 to"},
+		{"region", aSender + "    default_region: India", "", "senders[my-shop].default_region", "two letters"},
+		{"path", aSender + "    session_path: msg", "", "senders[my-shop].session_path", "beginning with /"},
+		{"plain http", aSender + "    base_url: http://example.com", "", "senders[my-shop].base_url", "allow_insecure"},
+		{"base URL's scheme", aSender + "    base_url: ftp://example.com", "", "senders[my-shop].base_url", "https://"},
+		{"base URL with login", aSender + "    base_url: https://a:s3cret@example.com", "", "senders[my-shop].base_url", "more than"},
+		{"base URL without host", aSender + "    base_url: example.com", "", "senders[my-shop].base_url", "host"},
+		{"sender's doubt", aSender + "    on_in_doubt: {bulk: drop}", "", "senders[my-shop].on_in_doubt.bulk", "resend or hold"},
+		{"unknown variable", "", "GUPDISPATCH_REDIS_ULR=x", "GUPDISPATCH_REDIS_ULR", "did you mean GUPDISPATCH_REDIS_URL?"},
+		{"variable of unknown sender", aSender, "GUPDISPATCH_SENDERS_OTHER_RATE=5", "GUPDISPATCH_SENDERS_OTHER_RATE", "for a sender the file lists"},
+		{"variable of a sender's name", aSender, "GUPDISPATCH_SENDERS_MY_SHOP_NAME=x", "GUPDISPATCH_SENDERS_MY_SHOP_NAME", "no known key"},
+		{"the key as setting", aSender, "GUPDISPATCH_SENDERS_MY_SHOP_API_KEY=s3cret", "GUPDISPATCH_SENDERS_MY_SHOP_API_KEY", "API_KEY_ENV"},
+		{"variable of the wrong kind", aSender, "GUPDISPATCH_SENDERS_MY_SHOP_RATE=fast", "GUPDISPATCH_SENDERS_MY_SHOP_RATE", `"fast" is not a number`},
+		{"variable out of range", aSender, "GUPDISPATCH_SENDERS_MY_SHOP_RATE=NaN", "senders[my-shop].rate (set by GUPDISPATCH_SENDERS_MY_SHOP_RATE)", "above 0"},
+		{"a key where a number belongs", "redis: {read_timeout: s3cret-s3cret-s3cret-s3cret}", "", "redis.read_timeout", "27 characters"},
+		{"not YAML", "redis: [", "", "test.yaml", "line"},
+		{"only a text", "s3cret", "", "test.yaml", "is text"},
+		{"two documents", "log: {}\n---\nlog: {}", "", "test.yaml", "second document"},
+		{"key twice", "log: {}\nlog: {}", "", "test.yaml", "line 2"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			_, problems := load(t, tc.yaml, tc.env)
+			require.Len(t, problems, 1, "%v", problems)
+			require.Equal(t, tc.key, problems[0].Key)
+			require.Contains(t, problems[0].String(), tc.words)
+			require.NotEmpty(t, problems[0].Fix)
+			require.NotContains(t, problems.Error(), "s3cret", "no secret in an error")
+			require.NotContains(t, problems.Error(), "9999900001", "no number in an error")
+		})
+	}
+}
+
+func TestAllProblemsAtOnce(t *testing.T) {
+	t.Parallel()
+	_, problems := load(t, "redis: {ulr: x, pool_size: -1}\nlog: {level: loud}"+aSender+"    rate: 0", "GUPDISPATCH_NONSENSE=1", "GUPDISPATCH_HTTP_LISTEN=x")
+	var keys []string
+	for _, p := range problems {
+		keys = append(keys, p.Key)
+	}
+	require.Equal(t, []string{
+		"redis.ulr", "GUPDISPATCH_NONSENSE", "redis.pool_size", "http.listen (set by GUPDISPATCH_HTTP_LISTEN)", "log.level", "senders[my-shop].rate",
+	}, keys)
+	require.Equal(t, 1+len(problems), len(strings.Split(problems.Error(), "\n")), "one line each, below a heading")
+}
+
+// gupshup.timeout < workers.shutdown_timeout < workers.stop_grace: otherwise a request is cut off between its sending and its recording.
+func TestStoppingOrder(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		http, shutdown, grace string
+		want                  []string
+	}{
+		{"10s", "20s", "30s", nil},
+		{"19.999s", "20s", "20.001s", nil},
+		{"20s", "20s", "30s", []string{"workers.shutdown_timeout"}},
+		{"10s", "30s", "30s", []string{"workers.stop_grace"}},
+		{"30s", "20s", "10s", []string{"workers.shutdown_timeout", "workers.stop_grace"}},
+	} {
+		_, problems := load(t, "gupshup: {timeout: "+tc.http+"}\nworkers: {shutdown_timeout: "+tc.shutdown+", stop_grace: "+tc.grace+"}")
+		var keys []string
+		for _, p := range problems {
+			keys = append(keys, p.Key)
+		}
+		require.Equal(t, tc.want, keys, "%s < %s < %s", tc.http, tc.shutdown, tc.grace)
+	}
+}
+
+func TestPlainHTTPIsForThisMachine(t *testing.T) {
+	t.Parallel()
+	for _, ok := range []string{"http://localhost:1", "http://127.0.0.1:1", "http://[::1]:1", "http://simulator:1\n    allow_insecure: true"} {
+		_, problems := load(t, aSender+"    base_url: "+ok)
+		require.Empty(t, problems, ok)
+	}
+}
+
+// Whatever the file and the environment say, Load answers with a configuration or with Problems; it never panics.
+func FuzzLoad(f *testing.F) {
+	example, err := readExample()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(example, "GUPDISPATCH_REDIS_URL=x")
+	f.Add("senders: [{name: a, rate: .inf}, null, 3, [1]]\n? [x]\n: y", "GUPDISPATCH_CODES_=")
+	f.Add("a: &a [*a]\ncodes: {null: x, 2026-01-01: y, 1.5: z}", "GUPDISPATCH_=\x00")
+	f.Fuzz(func(t *testing.T, yaml, variable string) {
+		cfg, problems := load(t, yaml, variable, "GUPDISPATCH_"+variable)
+		if cfg != nil {
+			require.NoError(t, cfg.Validate())
+		}
+		for _, p := range problems {
+			require.NotEmpty(t, p.Key)
+			require.NotEmpty(t, p.What)
+			require.NotEmpty(t, p.Fix)
+		}
+	})
+}

@@ -1,0 +1,88 @@
+package config
+
+import (
+	"regexp"
+	"strings"
+)
+
+// variableRule is upper case only, although systems allow more: so a key pasted in place of its variable's name is noticed.
+var variableRule = regexp.MustCompile(`^[A-Z_][A-Z0-9_]*$`)
+
+// secret is one place of the configuration that names a variable.
+type secret struct {
+	key      string
+	variable string
+	value    *Secret
+}
+
+func (c *Config) httpSecrets() []secret {
+	var all []secret
+	for i := range c.HTTP.APIKeys {
+		k := &c.HTTP.APIKeys[i]
+		all = append(all, secret{"http.api_keys[" + k.Name + "].key_env", k.KeyEnv, &k.Key})
+	}
+	for i := range c.HTTP.UIUsers {
+		u := &c.HTTP.UIUsers[i]
+		all = append(all, secret{"http.ui_users[" + u.Name + "].password_env", u.PasswordEnv, &u.Password})
+	}
+	for i := range c.Senders {
+		s := &c.Senders[i]
+		all = append(all, secret{"senders[" + s.Name + "].callback_token_env", s.CallbackTokenEnv, &s.CallbackToken})
+	}
+	return all
+}
+
+func (c *Config) senderKeys() []secret {
+	var all []secret
+	for i := range c.Senders {
+		s := &c.Senders[i]
+		all = append(all, secret{"senders[" + s.Name + "].api_key_env", s.APIKeyEnv, &s.Key})
+	}
+	return all
+}
+
+// secretVariables lists the variables that cfg names; they may carry our prefix without setting a key.
+func secretVariables(cfg *Config) []string {
+	var named []string
+	for _, s := range append(cfg.httpSecrets(), cfg.senderKeys()...) {
+		named = append(named, s.variable)
+	}
+	return named
+}
+
+// resolve reads the named variables. Space around a value is dropped: it comes from a file's last line far more often than from a key.
+func (c *Config) resolve(environ []string) {
+	values := map[string]string{}
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		values[name] = strings.TrimSpace(value)
+	}
+	for _, s := range append(c.httpSecrets(), c.senderKeys()...) {
+		if s.variable != "" {
+			*s.value = NewSecret(values[s.variable])
+		}
+	}
+}
+
+// CheckSenderKeys reports every sender whose API key cannot be read now. Commands that call Gupshup need it; a machine that only
+// accepts messages has no business with these keys, so Load does not ask for them.
+func (c *Config) CheckSenderKeys() error {
+	var problems Problems
+	for _, s := range c.Senders {
+		if _, err := s.APIKey()(); err != nil {
+			problems.add("senders["+s.Name+"]", "give the key to this process", "%v", err)
+		}
+	}
+	return problems.err()
+}
+
+// CheckHTTPSecrets reports every API key, password and callback token whose variable is not set. Commands that open the HTTP API need it.
+func (c *Config) CheckHTTPSecrets() error {
+	var problems Problems
+	for _, s := range c.httpSecrets() {
+		if s.variable != "" && !s.value.IsSet() {
+			problems.add(s.key, "set that variable for this process", "the environment variable %s is not set", show(s.variable))
+		}
+	}
+	return problems.err()
+}

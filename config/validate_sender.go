@@ -1,0 +1,97 @@
+package config
+
+import (
+	"net"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// maxRate bounds a sender's messages per second; Meta's highest tier gives a number 1,000.
+const maxRate = 10_000
+
+var (
+	digits = regexp.MustCompile(`^[1-9][0-9]{6,14}$`) // E.164 has at most 15
+	region = regexp.MustCompile(`^[A-Z]{2}$`)
+)
+
+func (p *Problems) senders(senders []Sender) {
+	var earlier []string
+	for i, s := range senders {
+		at := p.name("senders", i, s.Name, earlier)
+		earlier = append(earlier, s.Name)
+		p.sender(at, s)
+	}
+}
+
+func (p *Problems) sender(at string, s Sender) {
+	if s.App == "" {
+		p.add(at+".app", "write the app's name as Gupshup's dashboard shows it", "is missing")
+	}
+	if !digits.MatchString(s.Source) {
+		p.add(at+".source", `write the number with its country code, digits only and in quotes, such as "917834811114"`, "is not an international number")
+	}
+	p.apiKey(at, s)
+	if what, fix := baseURL(s.BaseURL, s.AllowInsecure); what != "" {
+		p.add(at+".base_url", fix, "%s", what)
+	}
+	p.path(at+".session_path", s.SessionPath)
+	p.path(at+".template_path", s.TemplatePath)
+	p.path(at+".catalog_path", s.CatalogPath)
+	if !(s.Rate > 0 && s.Rate <= maxRate) { // also refuses NaN
+		p.add(at+".rate", "write messages per second, above 0 and up to 10000", "%v is out of range", s.Rate)
+	}
+	p.between(at+".burst", s.Burst, 1, maxRate)
+	if s.DefaultRegion != "" && !region.MatchString(s.DefaultRegion) {
+		p.add(at+".default_region", "write a country's two letters, such as IN, or nothing", "%s is not a region", show(s.DefaultRegion))
+	}
+	if s.CallbackTokenEnv != "" {
+		p.variable(at+".callback_token_env", s.CallbackTokenEnv, "the variable that holds the token of Gupshup's callback URL")
+	}
+	eachPriority(s.OnInDoubt, func(priority, policy string) {
+		if policy != "" {
+			p.oneOf(at+".on_in_doubt."+priority, policy, "resend", "hold")
+		}
+	})
+}
+
+// apiKey wants exactly one place for the key. A Config built by a program may carry the key itself.
+func (p *Problems) apiKey(at string, s Sender) {
+	const purpose = "the variable that holds Gupshup's API key"
+	switch {
+	case s.APIKeyEnv != "" && s.APIKeyFile != "":
+		p.add(at+".api_key_file", "keep one of the two", "api_key_env is set as well")
+	case s.APIKeyEnv != "":
+		p.variable(at+".api_key_env", s.APIKeyEnv, purpose)
+	case s.APIKeyFile == "" && !s.Key.IsSet():
+		p.add(at+".api_key_env", "name "+purpose+", or set api_key_file", "is missing")
+	}
+}
+
+func (p *Problems) path(key, path string) {
+	if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "?# ") {
+		p.add(key, "write the part of the URL behind the host, beginning with /", "%s is not a path", show(path))
+	}
+}
+
+// baseURL returns what is wrong with a sender's base URL, without repeating it.
+func baseURL(base string, allowInsecure bool) (what, fix string) {
+	const example = "write the address without a path, such as https://api.gupshup.io"
+	u, err := url.Parse(base)
+	switch {
+	case err != nil || u.Hostname() == "":
+		return "is not a URL with a host", example
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return "holds more than scheme, host and path", example
+	case u.Scheme == "http" && !allowInsecure && !loopback(u.Hostname()):
+		return "would send the API key unencrypted over the network", "write https://, or allow_insecure: true where nobody can listen"
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "is neither http:// nor https://", example
+	}
+	return "", ""
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
