@@ -1,0 +1,247 @@
+package gupshup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// The paths below Config.BaseURL. The older /sm paths do not exist for apps made since August 2025.
+const (
+	DefaultSessionPath  = "/wa/api/v1/msg"
+	DefaultTemplatePath = "/wa/api/v1/template/msg"
+	DefaultCatalogPath  = "/wa/api/v1/raw/msg"
+)
+
+// DefaultTimeout is the time one attempt may take.
+const DefaultTimeout = 10 * time.Second
+
+const (
+	maxBody  = 64 << 10 // bytes of a reply that are read
+	maxDrain = 64 << 10 // bytes of the rest that are read to keep the connection
+)
+
+// Config is what a Client needs. BaseURL and APIKey are required.
+type Config struct {
+	// BaseURL is where the API lives, such as https://api.gupshup.io.
+	BaseURL string
+	// SessionPath, TemplatePath and CatalogPath are below BaseURL; empty means the defaults.
+	SessionPath, TemplatePath, CatalogPath string
+	// APIKey is asked for every request, so that a key can change while the program runs.
+	// White space around it is removed.
+	APIKey func() (string, error)
+	// HTTPClient is copied and never changed; nil means one with Transport. Redirects are never
+	// followed, whatever its CheckRedirect says.
+	HTTPClient *http.Client
+	// Timeout bounds one attempt from connecting to the end of the reply; 0 means DefaultTimeout.
+	Timeout time.Duration
+	// Codes overrides the class of single codes, such as "131026" or "http_404".
+	Codes map[string]Class
+	// Now is the clock for Retry-After dates; nil means time.Now.
+	Now func() time.Time
+}
+
+// StaticKey is an APIKey that is always the same.
+func StaticKey(key string) func() (string, error) {
+	return func() (string, error) { return key, nil }
+}
+
+// Client sends messages. It is safe for concurrent use.
+type Client struct {
+	session, template, catalog string // URLs
+
+	key     func() (string, error)
+	http    *http.Client
+	traced  bool // the transport is net/http's own, so the trace is complete
+	timeout time.Duration
+	codes   map[string]Class
+	now     func() time.Time
+}
+
+// New checks the configuration and makes a client. It connects to nothing.
+func New(cfg Config) (*Client, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	base := strings.TrimRight(cfg.BaseURL, "/")
+	c := &Client{
+		session:  base + orDefault(cfg.SessionPath, DefaultSessionPath),
+		template: base + orDefault(cfg.TemplatePath, DefaultTemplatePath),
+		catalog:  base + orDefault(cfg.CatalogPath, DefaultCatalogPath),
+		key:      cfg.APIKey,
+		http:     withoutRedirects(cfg.HTTPClient),
+		timeout:  cfg.Timeout,
+		codes:    maps.Clone(cfg.Codes),
+		now:      cfg.Now,
+	}
+	_, c.traced = c.http.Transport.(*http.Transport)
+	if c.timeout == 0 {
+		c.timeout = DefaultTimeout
+	}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	return c, nil
+}
+
+func (cfg Config) check() error {
+	var errs []error
+	u, err := url.Parse(cfg.BaseURL)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
+		errs = append(errs, errors.New("gupshup: BaseURL must be an http or https URL without query, such as https://api.gupshup.io"))
+	}
+	for _, path := range []string{cfg.SessionPath, cfg.TemplatePath, cfg.CatalogPath} {
+		if path != "" && !strings.HasPrefix(path, "/") {
+			errs = append(errs, fmt.Errorf("gupshup: path %q must begin with a slash", path))
+		}
+	}
+	if cfg.APIKey == nil {
+		errs = append(errs, errors.New("gupshup: APIKey is required; use StaticKey for a fixed one"))
+	}
+	if cfg.Timeout < 0 {
+		errs = append(errs, errors.New("gupshup: Timeout must not be negative"))
+	}
+	for code, class := range cfg.Codes {
+		if !class.Valid() {
+			errs = append(errs, fmt.Errorf("gupshup: Codes: code %s has the unknown class %q", code, class))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func orDefault(value, fallback string) string {
+	if value == "" {
+		return fallback
+	}
+	return value
+}
+
+// withoutRedirects copies a client and makes it hand out redirects as replies: following a 307
+// would post the message again.
+func withoutRedirects(given *http.Client) *http.Client {
+	var c http.Client
+	if given != nil {
+		c = *given
+	} else {
+		c.Transport = Transport()
+	}
+	if c.Transport == nil {
+		c.Transport = http.DefaultTransport
+	}
+	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &c
+}
+
+// Send makes one HTTP attempt. Its error is always an *Error, and then the receipt is zero.
+// It never repeats a request that the server may have seen. When ctx ends, the attempt ends,
+// and is in doubt unless it certainly had not been written.
+func (c *Client) Send(ctx context.Context, r Request) (Receipt, error) {
+	form, err := r.Form()
+	if err != nil {
+		return Receipt{}, &Error{Class: ClassContent, Code: CodeInvalidRequest, Reason: clean(err.Error())}
+	}
+	key, refused := c.apiKey()
+	if refused != nil {
+		return Receipt{}, refused
+	}
+	reply, fault := c.post(ctx, c.endpoint(r.Content), key, form.Encode())
+	receipt, refused := Classify(reply, fault, c.codes, c.now())
+	if refused != nil {
+		refused.Reason = withhold(refused.Reason, key, r)
+		return Receipt{}, refused
+	}
+	return receipt, nil
+}
+
+func (c *Client) endpoint(content Content) string {
+	switch {
+	case content.Template == nil:
+		return c.session
+	case content.Template.Catalog:
+		return c.catalog
+	}
+	return c.template
+}
+
+// apiKey returns a usable key. Without one the sender cannot send at all, which is the account's
+// matter and not the message's.
+func (c *Client) apiKey() (string, *Error) {
+	key, err := c.key()
+	key = strings.TrimSpace(key)
+	switch {
+	case err != nil:
+		e := &Error{Class: ClassAccount, Code: CodeAPIKey, Reason: "the API key cannot be read"}
+		var file *fs.PathError
+		if errors.As(err, &file) {
+			e.Reason += ": " + clean(file.Error())
+			e.Err = file
+		}
+		return "", e
+	case key == "":
+		return "", &Error{Class: ClassAccount, Code: CodeAPIKey, Reason: "the API key is empty"}
+	case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return "", &Error{Class: ClassAccount, Code: CodeAPIKey, Reason: "the API key has spaces or special characters inside"}
+	}
+	return key, nil
+}
+
+// post makes the round trip and reads the reply.
+func (c *Client) post(ctx context.Context, endpoint, key, body string) (*Reply, *Fault) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	if err := ctx.Err(); err != nil {
+		return nil, &Fault{Err: err}
+	}
+	var w wire
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, w.trace()), http.MethodPost, endpoint, strings.NewReader(body))
+	if err != nil {
+		return nil, &Fault{Err: err}
+	}
+	req.Header = http.Header{
+		"Content-Type": {"application/x-www-form-urlencoded"},
+		"Apikey":       {key},
+		"Accept":       {"application/json"},
+		"User-Agent":   {"gupdispatch"},
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, &Fault{Err: ended(ctx, err), Written: w.written(err, c.traced)}
+	}
+	defer func() { _ = res.Body.Close() }()
+	reply := &Reply{Status: res.StatusCode, Header: res.Header}
+	reply.Body, err = io.ReadAll(io.LimitReader(res.Body, maxBody))
+	if err != nil {
+		return reply, &Fault{Err: ended(ctx, err), Written: true}
+	}
+	if len(reply.Body) == maxBody {
+		_, _ = io.CopyN(io.Discard, res.Body, maxDrain)
+	}
+	return reply, nil
+}
+
+// ended prefers the end of the request's time to whatever it made fail.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// withhold takes out of the provider's text what it may have repeated from our request.
+func withhold(reason, key string, r Request) string {
+	for _, secret := range []string{key, r.Destination} {
+		reason = strings.ReplaceAll(reason, secret, "[withheld]")
+	}
+	return reason
+}
+
+// CloseIdleConnections closes connections that wait for a next request.
+func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }

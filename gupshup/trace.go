@@ -1,0 +1,69 @@
+package gupshup
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http/httptrace"
+	"sync/atomic"
+)
+
+// wire watches one request, which net/http may try on several connections, to know afterwards
+// whether all of it may have been written. It errs towards yes: a wrong "not sent" is a
+// duplicate on somebody's phone, a wrong "in doubt" only a delay.
+type wire struct {
+	asked  atomic.Int32 // connections asked for
+	got    atomic.Int32 // connections obtained
+	failed atomic.Int32 // connections on which writing the request failed
+	conn   atomic.Pointer[net.Conn]
+}
+
+func (w *wire) trace() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{
+		GetConn: func(string) { w.asked.Add(1) },
+		GotConn: func(info httptrace.GotConnInfo) {
+			w.got.Add(1)
+			w.conn.Store(&info.Conn)
+		},
+		WroteRequest: func(info httptrace.WroteRequestInfo) {
+			if info.Err != nil {
+				w.failed.Add(1)
+			}
+		},
+	}
+}
+
+// written reports whether the server may have the whole request, given the error of the round
+// trip. Traced says that the transport is net/http's own and certainly reports to the trace.
+//
+// The absence of WroteRequest proves nothing: the request's time may end between the flush and
+// the report. Nor does its presence without an error: over HTTP/1 it precedes the flush.
+func (w *wire) written(err error, traced bool) bool {
+	got := w.got.Load()
+	switch {
+	case got == 0:
+		return !traced && w.asked.Load() == 0
+	case w.failed.Load() >= got:
+		return false
+	}
+	return !w.flushFailed(err)
+}
+
+// flushFailed reports that the operating system refused the last part of the request, so that
+// the server cannot have all of it. Over HTTP/1 nothing but our request is written to the
+// connection; over HTTP/2 the error could belong to another request's frames.
+func (w *wire) flushFailed(err error) bool {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "write" {
+		return false
+	}
+	conn := w.conn.Load()
+	if conn == nil {
+		return false
+	}
+	if t, ok := (*conn).(*tls.Conn); ok {
+		return t.ConnectionState().NegotiatedProtocol != "h2"
+	}
+	_, plain := (*conn).(*net.TCPConn)
+	return plain
+}
