@@ -1,3 +1,239 @@
 // Package message is the contract that producers, workers and the ledger share: what a message is, which states it can be in,
 // which steps between them are legal, and how its asynq task looks. It decides nothing and reads nothing.
 package message
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/gupdispatch/gupdispatch/gupshup"
+)
+
+// Limits on what a caller may hand over. They keep one record small; they are ours, not Gupshup's.
+const (
+	MaxIDLength       = 64
+	MaxMetadataKeys   = 20
+	MaxMetadataLength = 1024 // bytes of all keys and values together
+	MaxContentLength  = 64 << 10
+)
+
+// OnInDoubt says what to do with a message when nobody knows whether Gupshup took it.
+type OnInDoubt string
+
+// The two answers to doubt. The empty value leaves it to the configuration.
+const (
+	Resend OnInDoubt = "resend" // rather twice than not at all
+	Hold   OnInDoubt = "hold"   // rather not at all than twice: dead-letter it, a person decides
+)
+
+// Message is what an application server hands over: one WhatsApp message to one number, from one configured sender.
+type Message struct {
+	ID        string            // unique per sender, [A-Za-z0-9._-]{1,64}; made by the producer if empty
+	Sender    string            // name of a configured sender
+	To        string            // international number; digits only once Normalise has passed
+	Priority  Priority          // Default if empty
+	Content   gupshup.Content   // a session message or a template
+	SendAt    time.Time         // not before; zero means now
+	ExpiresAt time.Time         // not after; zero means the priority's own limit
+	OnInDoubt OnInDoubt         // empty means the sender's setting
+	Metadata  map[string]string // the caller's own, given back with the message's story
+}
+
+// wire is the JSON shape of a Message: the API's message object.
+type wire struct {
+	ID        string            `json:"id,omitempty"`
+	Sender    string            `json:"sender"`
+	To        string            `json:"to"`
+	Priority  Priority          `json:"priority,omitempty"`
+	SendAt    *time.Time        `json:"send_at,omitempty"`
+	ExpiresAt *time.Time        `json:"expires_at,omitempty"`
+	OnInDoubt OnInDoubt         `json:"on_in_doubt,omitempty"`
+	Metadata  map[string]string `json:"metadata,omitempty"`
+}
+
+// contentKeys are the keys of the message object that belong to its gupshup.Content.
+var contentKeys = []string{"message", "template", "media", "postback_texts", "disable_preview", "encode"}
+
+// MarshalJSON writes the API's message object.
+func (m Message) MarshalJSON() ([]byte, error) {
+	content, err := json.Marshal(m.Content)
+	if err != nil {
+		return nil, err
+	}
+	rest, err := json.Marshal(wire{
+		ID: m.ID, Sender: m.Sender, To: m.To, Priority: m.Priority, OnInDoubt: m.OnInDoubt, Metadata: m.Metadata,
+		SendAt: optionalTime(m.SendAt), ExpiresAt: optionalTime(m.ExpiresAt),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(content) <= len("{}") {
+		return rest, nil
+	}
+	rest[len(rest)-1] = ','
+	return append(rest, content[1:]...), nil
+}
+
+// UnmarshalJSON reads the API's message object. A key it does not know is an error that names the key.
+func (m *Message) UnmarshalJSON(raw []byte) error {
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &keys); err != nil {
+		return fmt.Errorf("not a message object: %w", err)
+	}
+	content := map[string]json.RawMessage{}
+	for _, k := range contentKeys {
+		if v, ok := keys[k]; ok {
+			content[k] = v
+			delete(keys, k)
+		}
+	}
+	rest, err := json.Marshal(keys)
+	if err != nil {
+		return err
+	}
+	var w wire
+	dec := json.NewDecoder(bytes.NewReader(rest))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&w); err != nil {
+		return err
+	}
+	*m = Message{ID: w.ID, Sender: w.Sender, To: w.To, Priority: w.Priority, OnInDoubt: w.OnInDoubt, Metadata: w.Metadata}
+	if w.SendAt != nil {
+		m.SendAt = *w.SendAt
+	}
+	if w.ExpiresAt != nil {
+		m.ExpiresAt = *w.ExpiresAt
+	}
+	if len(content) == 0 {
+		return nil
+	}
+	body, err := json.Marshal(content)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(body, &m.Content)
+}
+
+func optionalTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+// Normalise fills what was left out and brings the rest into its one form: an id, a priority, digits only in To, times in UTC
+// to the millisecond. region is the ISO region in which a national number is read; empty takes international numbers only.
+// The error, if any, is gupshup.FieldErrors and names every field that is wrong.
+func (m *Message) Normalise(region string, now time.Time) error {
+	var problems gupshup.FieldErrors
+	bad := func(field, format string, args ...any) {
+		problems = append(problems, gupshup.FieldError{Field: field, Problem: fmt.Sprintf(format, args...)})
+	}
+	if m.ID == "" {
+		m.ID = NewID()
+	} else if !ValidID(m.ID) {
+		bad("id", "must be 1 to %d of the characters A-Z a-z 0-9 . _ -", MaxIDLength)
+	}
+	if m.Sender == "" {
+		bad("sender", "is missing: name one of the configured senders")
+	}
+	if to, err := NormaliseNumber(m.To, region); err != nil {
+		bad("to", "%s", err)
+	} else {
+		m.To = to
+	}
+	if p, err := ParsePriority(string(m.Priority)); err != nil {
+		bad("priority", "%s", err)
+	} else {
+		m.Priority = p
+	}
+	switch m.OnInDoubt {
+	case "", Resend, Hold:
+	default:
+		bad("on_in_doubt", "must be resend or hold")
+	}
+	m.SendAt, m.ExpiresAt = inMilliseconds(m.SendAt), inMilliseconds(m.ExpiresAt)
+	if !m.ExpiresAt.IsZero() && !m.ExpiresAt.After(now) {
+		bad("expires_at", "is in the past")
+	}
+	if !m.ExpiresAt.IsZero() && m.ExpiresAt.Before(m.SendAt) {
+		bad("expires_at", "is before send_at")
+	}
+	if size := metadataSize(m.Metadata); len(m.Metadata) > MaxMetadataKeys || size > MaxMetadataLength {
+		bad("metadata", "has %d keys and %d bytes; at most %d and %d", len(m.Metadata), size, MaxMetadataKeys, MaxMetadataLength)
+	}
+	problems = append(problems, contentProblems(m.Content)...)
+	if len(problems) > 0 {
+		return problems
+	}
+	return nil
+}
+
+func contentProblems(c gupshup.Content) gupshup.FieldErrors {
+	if err := c.Validate(); err != nil {
+		var fields gupshup.FieldErrors
+		if errors.As(err, &fields) {
+			return fields
+		}
+		return gupshup.FieldErrors{{Field: "content", Problem: err.Error()}}
+	}
+	return nil
+}
+
+func inMilliseconds(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.UTC().Truncate(time.Millisecond)
+}
+
+func metadataSize(md map[string]string) (n int) {
+	for k, v := range md {
+		n += len(k) + len(v)
+	}
+	return n
+}
+
+// Fingerprint tells whether two messages with the same id are the same message. It covers everything the caller said,
+// and nothing that we filled in later (such as a default expiry). 16 characters. Call it after Normalise.
+func (m Message) Fingerprint() (string, error) {
+	h := sha256.New()
+	enc := json.NewEncoder(h)
+	keys := slices.Sorted(maps.Keys(m.Metadata))
+	if err := enc.Encode([]any{m.To, m.Priority, m.Content, m.SendAt.UnixMilli(), m.ExpiresAt.UnixMilli(), m.OnInDoubt, keys}); err != nil {
+		return "", err
+	}
+	for _, k := range keys {
+		if err := enc.Encode(m.Metadata[k]); err != nil {
+			return "", err
+		}
+	}
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:12]), nil
+}
+
+// NewID makes an id that no other message has: 26 characters, 128 random bits.
+func NewID() string { return rand.Text() }
+
+// ValidID says whether id may name a message.
+func ValidID(id string) bool {
+	if id == "" || len(id) > MaxIDLength {
+		return false
+	}
+	for _, c := range []byte(id) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}

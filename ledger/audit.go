@@ -1,0 +1,205 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/gupdispatch/gupdispatch/message"
+)
+
+// Audit is the sum of a sender's books: everything accepted is somewhere.
+type Audit struct {
+	Accepted   int64
+	Retired    int64 // settled and deleted after their retention, or purged
+	Duplicates int64 // messages that Gupshup took twice, each out of a doubt
+	Counts     map[message.Status]int64
+}
+
+// Balanced says that accepted = the sum over all states + retired.
+func (a Audit) Balanced() bool {
+	sum := a.Retired
+	for _, n := range a.Counts {
+		if n < 0 {
+			return false
+		}
+		sum += n
+	}
+	return sum == a.Accepted
+}
+
+// Unsettled is the number of messages that still have something to come.
+func (a Audit) Unsettled() (n int64) {
+	for s, c := range a.Counts {
+		if !s.Settled() {
+			n += c
+		}
+	}
+	return n
+}
+
+// Audit reads the counters, which every script keeps in step with what it does.
+func (l *Ledger) Audit(ctx context.Context, sender string) (Audit, error) {
+	f, err := l.rdb.HGetAll(ctx, prefix(sender)+"count").Result()
+	if err != nil {
+		return Audit{}, fmt.Errorf("ledger audit: %w", err)
+	}
+	a := Audit{
+		Accepted: parseInt(f["accepted"]), Retired: parseInt(f["retired"]), Duplicates: parseInt(f["duplicates"]),
+		Counts: make(map[message.Status]int64, len(message.Statuses)),
+	}
+	for _, s := range message.Statuses {
+		a.Counts[s] = parseInt(f[string(s)])
+	}
+	return a, nil
+}
+
+// DeepAudit is a recount of the records themselves.
+type DeepAudit struct {
+	Audit    // the counters, as they stood after the count
+	Counted  map[message.Status]int64
+	Moving   bool     // messages moved while they were counted: differences in numbers prove nothing, ask again
+	Problems []string // what does not fit, at most maxProblems of them
+}
+
+const maxProblems = 50
+
+// Balanced says that the counters add up, agree with the records, and every unsettled message has exactly one place.
+func (d DeepAudit) Balanced() bool { return d.Audit.Balanced() && len(d.Problems) == 0 }
+
+func (d *DeepAudit) problem(format string, args ...any) {
+	if len(d.Problems) < maxProblems {
+		d.Problems = append(d.Problems, fmt.Sprintf(format, args...))
+	}
+}
+
+// AuditDeep counts the records instead of trusting the counters, and checks that each unsettled message has exactly one place:
+// a waiting set or the due set. Each message is looked at atomically, all of them together are not; so when messages move
+// meanwhile it counts again, up to three times, and says so if they still did.
+func (l *Ledger) AuditDeep(ctx context.Context, sender string) (DeepAudit, error) {
+	var d DeepAudit
+	for range 3 {
+		before, err := l.Audit(ctx, sender)
+		if err != nil {
+			return d, err
+		}
+		if d, err = l.recount(ctx, sender); err != nil {
+			return d, err
+		}
+		if d.Audit, err = l.Audit(ctx, sender); err != nil {
+			return d, err
+		}
+		d.Moving = before.differs(d.Audit)
+		for _, s := range message.Statuses {
+			if d.Counts[s] != d.Counted[s] && !d.Moving {
+				d.problem("%d records are %s, the counter says %d", d.Counted[s], s, d.Counts[s])
+			}
+		}
+		if !d.Moving {
+			break
+		}
+	}
+	return d, nil
+}
+
+func (a Audit) differs(b Audit) bool {
+	if a.Accepted != b.Accepted || a.Retired != b.Retired {
+		return true
+	}
+	for _, s := range message.Statuses {
+		if a.Counts[s] != b.Counts[s] {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *Ledger) recount(ctx context.Context, sender string) (DeepAudit, error) {
+	d := DeepAudit{Counted: map[message.Status]int64{}}
+	pre := prefix(sender)
+	seen := map[string]bool{} // SCAN may give a key twice
+	check := func(ids []string, inSet bool) error {
+		args := make([]any, 0, len(ids))
+		for _, id := range ids {
+			if !seen[id] {
+				seen[id] = true
+				args = append(args, id)
+			}
+		}
+		if len(args) == 0 {
+			return nil
+		}
+		r, err := l.run(ctx, inspectScript, sender, args...)
+		if err != nil {
+			return err
+		}
+		for i := range r {
+			if line := reply(r[i].([]any)); line.text(1) != "" {
+				d.inspect(line)
+			} else if inSet {
+				d.problem("message %s stands in a set but has no record", line.text(0))
+			}
+		}
+		return nil
+	}
+	if err := l.scan(ctx, pre+"m:*", func(keys []string) error {
+		for i := range keys {
+			keys[i] = strings.TrimPrefix(keys[i], pre+"m:")
+		}
+		return check(keys, false)
+	}); err != nil {
+		return d, err
+	}
+	// Members of the sets that no record was found for.
+	for _, set := range []string{"waiting:critical", "waiting:default", "waiting:bulk", "due", "dead"} {
+		for cursor := uint64(0); ; {
+			members, next, err := l.rdb.ZScan(ctx, pre+set, cursor, "", 500).Result()
+			if err != nil {
+				return d, fmt.Errorf("ledger audit: %w", err)
+			}
+			ids := make([]string, 0, len(members)/2)
+			for i := 0; i < len(members); i += 2 {
+				ids = append(ids, members[i])
+			}
+			if err := check(ids, true); err != nil {
+				return d, err
+			}
+			if cursor = next; cursor == 0 {
+				break
+			}
+		}
+	}
+	return d, nil
+}
+
+// inspect judges one line of the inspect script: id, status, priority, in waiting, in due, in dead.
+func (d *DeepAudit) inspect(r reply) {
+	id, status := r.text(0), message.Status(r.text(1))
+	waiting, due, dead := r.number(3), r.number(4), r.number(5)
+	switch {
+	case !status.Valid():
+		d.problem("message %s has the unknown state %q", id, status)
+	case status.Settled() && waiting+due != 0:
+		d.problem("message %s is %s, but still waits (waiting %d, due %d)", id, status, waiting, due)
+	case !status.Settled() && waiting+due != 1:
+		d.problem("message %s is %s and has %d places instead of one", id, status, waiting+due)
+	case (status == message.Dead) != (dead == 1):
+		d.problem("message %s is %s, but the list of dead letters says otherwise", id, status)
+	}
+	d.Counted[status]++
+}
+
+func (l *Ledger) scan(ctx context.Context, pattern string, visit func(keys []string) error) error {
+	for cursor := uint64(0); ; {
+		keys, next, err := l.rdb.Scan(ctx, cursor, pattern, 1000).Result()
+		if err != nil {
+			return fmt.Errorf("ledger scan: %w", err)
+		}
+		if err := visit(keys); err != nil {
+			return err
+		}
+		if cursor = next; cursor == 0 {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,142 @@
+package ledger
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"hash/fnv"
+	"strings"
+	"time"
+
+	"github.com/gupdispatch/gupdispatch/gupshup"
+	"github.com/gupdispatch/gupdispatch/message"
+)
+
+// Outcome is what one attempt came to, as far as we know.
+type Outcome string
+
+// Outcomes of an attempt.
+const (
+	OutcomeSubmitted Outcome = "submitted" // Gupshup took it
+	OutcomeRefused   Outcome = "refused"   // Gupshup said no
+	OutcomeNotSent   Outcome = "not_sent"  // it certainly did not reach Gupshup
+	OutcomeInDoubt   Outcome = "in_doubt"  // it may have
+)
+
+// Hold is what a commit asks to be held, so that the messages behind it need not fail as well.
+type Hold struct {
+	Template   string             // the template's id; empty holds the sender
+	Priorities []message.Priority // empty: all
+	For        time.Duration      // doubled each time it runs out and the next attempt fails again
+	AtMost     time.Duration
+}
+
+// Commit records one attempt.
+type Commit struct {
+	Sender, ID string
+	Attempt    int
+	Outcome    Outcome
+	Next       message.Status // Submitted, Queued, Dead or InDoubt
+	Delay      time.Duration  // until the retry, the end of the wait or of the doubt
+	WaitingFor string         // Queued only: what it is parked for; empty for a retry
+	Spends     bool           // whether the attempt counts
+	Slack      time.Duration  // how long after the retry's time its asynq task counts as lost
+	Code       string
+	Class      gupshup.Class
+	Reason     string
+	MessageID  string
+	Hold       *Hold
+}
+
+// Committed tells what a commit or a decision did.
+type Committed struct {
+	Status  message.Status // where the message stands now
+	Applied bool           // false: the ledger knew better (a repeat, or something newer has happened)
+	Gone    bool           // there is no record any more
+}
+
+// Commit writes down what an attempt came to. It may come at any time, also after the claim has run out: what Gupshup said is
+// never thrown away, and a success moves the message wherever it stands.
+func (l *Ledger) Commit(ctx context.Context, c Commit) (Committed, error) {
+	spends := "0"
+	if c.Spends {
+		spends = "1"
+	}
+	scope, priorities, holdFor, atMost := "", "", time.Duration(0), time.Duration(0)
+	if h := c.Hold; h != nil {
+		scope, holdFor, atMost = "sender", h.For, h.AtMost
+		if h.Template != "" {
+			scope = "template:" + h.Template
+		}
+		for _, p := range h.Priorities {
+			priorities += string(p) + " "
+		}
+	}
+	bucket, field := indexOf(c.MessageID)
+	r, err := l.run(ctx, commitScript, c.Sender, c.ID, c.Attempt, string(c.Outcome), string(c.Next), c.Delay.Milliseconds(),
+		c.WaitingFor, spends, oneLine(c.Code), string(c.Class), oneLine(c.Reason), oneLine(c.MessageID), bucket, field,
+		int64((l.cfg.Retention + 24*time.Hour).Seconds()), c.Slack.Milliseconds(),
+		scope, priorities, holdFor.Milliseconds(), atMost.Milliseconds())
+	if err != nil {
+		return Committed{}, err
+	}
+	return committed(r), nil
+}
+
+func committed(r reply) Committed {
+	return Committed{Status: message.Status(r.text(0)), Applied: r.text(1) == "applied", Gone: r.text(1) == "gone"}
+}
+
+// Resolution is the policy's decision about a message in doubt, or failed by callback.
+type Resolution struct {
+	Sender, ID string
+	Attempt    int
+	Token      string         // of the claim that answered Decide
+	Next       message.Status // Queued, Dead, or InDoubt to wait longer
+	Delay      time.Duration
+	WaitingFor string
+	Code       string
+	Class      gupshup.Class
+	Reason     string
+}
+
+// Resolve records a decision. It changes nothing when a receipt or another run was quicker.
+func (l *Ledger) Resolve(ctx context.Context, d Resolution) (Committed, error) {
+	r, err := l.run(ctx, resolveScript, d.Sender, d.ID, d.Attempt, d.Token, string(d.Next), d.Delay.Milliseconds(),
+		oneLine(d.Code), string(d.Class), oneLine(d.Reason), d.WaitingFor)
+	if err != nil {
+		return Committed{}, err
+	}
+	return committed(r), nil
+}
+
+// oneLine keeps a text from breaking the record's lines.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// indexBuckets spreads a day's messageIds over small hashes, which Redis packs: at a million messages a day about 250 each.
+const indexBuckets = 4096
+
+// indexOf tells in which bucket of a day a messageId is found and under which field. Gupshup's ids are UUIDs so far, which
+// need 16 bytes; any other id is kept as it is.
+func indexOf(messageID string) (bucket, field string) {
+	if messageID == "" {
+		return "", ""
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(messageID))
+	bucket = fmt.Sprintf("%x", h.Sum32()%indexBuckets)
+	plain := strings.ReplaceAll(messageID, "-", "")
+	if len(messageID) == 36 && len(plain) == 32 && strings.ToLower(plain) == plain {
+		if raw, err := hex.DecodeString(plain); err == nil {
+			return bucket, string(raw)
+		}
+	}
+	return bucket, messageID
+}

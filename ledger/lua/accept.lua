@@ -1,0 +1,32 @@
+-- accept takes a message in, or tells what became of it if it is here already.
+-- ARGV: 2 id, 3 fingerprint, 4 priority, 5 to, 6 content, 7 template id, 8 send at (ms, 0 now), 9 expires at (ms, 0 never),
+--       10 in-doubt rule, 11 metadata, 12 how long it may wait if it has no expiry of its own (ms, 0 for ever)
+-- Returns: {'accepted' | 'exists' | 'conflict', status, generation, attempts}
+local id, fingerprint, priority = ARGV[2], ARGV[3], ARGV[4]
+local key = record(id)
+local old = redis.call('HMGET', key, 'fp', 'st', 'gen', 'at')
+if old[2] then
+  return { old[1] == fingerprint and 'exists' or 'conflict', old[2], num(old[3]), num(old[4]) }
+end
+local send_at, expires_at = num(ARGV[8]), num(ARGV[9])
+if expires_at == 0 and num(ARGV[12]) > 0 then expires_at = math.max(now, send_at) + num(ARGV[12]) end
+local fields = { 'st', 'queued', 'pr', priority, 'to', ARGV[5], 'ct', ARGV[6], 'fp', fingerprint, 'gen', 1, 'at', 0,
+  'ca', int(now), 'ua', int(now) }
+local function also(name, value) if value ~= '' then fields[#fields + 1] = name; fields[#fields + 1] = value end end
+also('tp', ARGV[7])
+also('od', ARGV[10])
+also('md', ARGV[11])
+if expires_at > 0 then
+  also('ex', int(expires_at))
+  redis.call('ZADD', P .. 'expiry', int(expires_at), id)
+end
+redis.call('HSET', key, unpack(fields))
+count('accepted', 1)
+count('queued', 1)
+if send_at > now then
+  redis.call('HSET', key, 'sa', int(send_at))
+  place(id, priority, 'due', send_at)
+else
+  place(id, priority, 'waiting', now)
+end
+return { 'accepted', 'queued', 1, 0 }

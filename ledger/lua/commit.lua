@@ -1,0 +1,100 @@
+-- commit records what one attempt came to. A fact is never thrown away: it is recorded whenever it comes, also when the claim
+-- has long run out, and a success moves the message wherever it stands.
+-- ARGV: 2 id, 3 attempt, 4 outcome (submitted, refused, not_sent, in_doubt), 5 next status (submitted, queued, dead, in_doubt),
+--       6 delay until then (ms), 7 what it waits for ('' for a retry), 8 '1' if an attempt was spent, 9 code, 10 class, 11 reason,
+--       12 messageId, 13 its bucket, 14 its field, 15 how long the index is kept (s), 16 slack behind a retry (ms),
+--       17 what to hold ('', 'sender' or 'template:<id>'), 18 for which priorities, 19 for how long (ms), 20 at most (ms)
+-- Returns: {status, 'applied' | 'noted' | 'repeated' | 'gone'}
+local id, attempt, outcome, target, delay, waits_for = ARGV[2], num(ARGV[3]), ARGV[4], ARGV[5], num(ARGV[6]), ARGV[7]
+local spent, code, class, reason, mid = ARGV[8] == '1', ARGV[9], ARGV[10], ARGV[11], ARGV[12]
+local key, hold = record(id), P .. 'hold'
+
+local function set_hold(scope)
+  local old = redis.call('HGET', hold, scope)
+  old = old and cjson.decode(old)
+  if old and old['until'] > now then return end
+  -- A hold that ran out and failed again lasts longer each time.
+  local tries = old and old.tries + 1 or 0
+  local till = now + math.min(num(ARGV[19]) * 2 ^ math.min(tries, 20), num(ARGV[20]))
+  redis.call('HSET', hold, scope, cjson.encode({ reason = class, code = code, priorities = ARGV[18], tries = tries,
+    since = old and old.since or now, ['until'] = till }))
+end
+
+local function end_hold(scope) -- a success after its time: whatever it was is over
+  local old = redis.call('HGET', hold, scope)
+  if old and cjson.decode(old)['until'] <= now then redis.call('HDEL', hold, scope) end
+end
+
+local r = redis.call('HMGET', key, 'st', 'pr', 'at', 'oc', 'mid', 'sp', 'ls', 'tp', 'log', 'ws')
+local st, priority, current = r[1], r[2], attempt == num(r[3])
+if not st then return { '', 'gone' } end
+
+local function index()
+  if mid == '' then return end
+  local bucket = P .. 'x:' .. int(math.floor(now / 86400000)) .. ':' .. ARGV[13]
+  redis.call('HSET', bucket, ARGV[14], id)
+  if redis.call('HLEN', bucket) == 1 then redis.call('EXPIRE', bucket, ARGV[15]) end
+end
+
+-- A word about an earlier attempt, while a later one is planned or under way.
+if not current then
+  if outcome ~= 'submitted' or string.find(r[9] or '', mid, 1, true) then return { st, 'repeated' } end
+  remember(key, attempt, int(now), 'submitted', mid, '')
+  index()
+  if st == 'sending' then
+    redis.call('HSET', key, 'ls', mid) -- decided when that attempt reports
+  elseif LEGAL[st]['submitted'] then
+    move(id, st, 'submitted')
+    redis.call('HSET', key, 'mid', mid)
+    place(id, priority)
+  else
+    count('duplicates', 1)
+  end
+  return { redis.call('HGET', key, 'st'), 'noted' }
+end
+
+if r[4] and r[4] ~= 'in_doubt' then return { st, 'repeated' } end
+if r[4] == 'in_doubt' and outcome == 'in_doubt' then return { st, 'repeated' } end
+
+local late = st ~= 'sending' and st ~= 'in_doubt'
+if late and outcome ~= 'submitted' then
+  -- A refusal after a person or the policy has decided already: keep the fact, leave the decision.
+  redis.call('HSET', key, 'oc', outcome, 'co', code, 'cl', class, 're', reason, 'mid', mid)
+  return { st, 'noted' }
+end
+if r[7] and target ~= 'submitted' then
+  -- This attempt failed, but an earlier one, thought lost, has meanwhile been taken: no need for another.
+  target, mid = 'submitted', r[7]
+elseif r[7] then
+  count('duplicates', 1)
+end
+if late and not LEGAL[st]['submitted'] then return { st, 'repeated' } end
+
+if st ~= target then move(id, st, target) end
+redis.call('HSET', key, 'oc', outcome)
+if mid ~= '' then redis.call('HSET', key, 'mid', mid) end
+index()
+if target == 'submitted' then
+  redis.call('HDEL', key, 'dl', 'tok', 'nb', 'wf', 'ws', 'ls', 'co', 'cl', 're')
+  place(id, priority)
+  if redis.call('EXISTS', hold) == 1 then
+    end_hold('sender')
+    end_hold('template:' .. (r[8] or ''))
+  end
+  return { target, 'applied' }
+end
+
+redis.call('HSET', key, 'co', code, 'cl', class, 're', reason)
+if not spent then redis.call('HSET', key, 'sp', math.max(num(r[6]) - 1, 0)) end
+if ARGV[17] ~= '' then set_hold(ARGV[17]) end
+if target == 'dead' then
+  redis.call('HDEL', key, 'dl', 'tok', 'nb')
+  place(id, priority)
+elseif target == 'queued' and waits_for == '' then
+  redis.call('HSET', key, 'nb', int(now + delay))
+  place(id, priority, 'due', now + delay + num(ARGV[16]))
+else
+  if target == 'queued' then redis.call('HSET', key, 'wf', waits_for, 'ws', r[10] or int(now)) end
+  place(id, priority, 'due', now + delay)
+end
+return { target, 'applied' }

@@ -1,0 +1,84 @@
+-- sweep is the sweeper's one call: it renews the lease, ends what is past its time, and hands back what must be enqueued anew.
+-- ARGV: 2 owner, 3 lease (ms), 4 most messages at a time, 5 retention (ms), 6 retention of dead letters (ms),
+--       then for critical, default and bulk: grace (ms), '1' if its asynq queue is empty and not paused
+-- Returns: {'busy'}, or {'ok', lists of {id, generation, priority, to, template id}, expired, retired, more, overdue by priority}
+local owner, lease, most = ARGV[2], num(ARGV[3]), num(ARGV[4])
+local holder = redis.call('HMGET', P .. 'sweeper', 'owner', 'till')
+if holder[1] and holder[1] ~= owner and num(holder[2]) > now then return { 'busy' } end
+redis.call('HSET', P .. 'sweeper', 'owner', owner, 'till', int(now + lease))
+
+local out, expired, retired, more = {}, 0, 0, 0
+
+local function upto(set, till, limit)
+  local found = redis.call('ZRANGEBYSCORE', P .. set, '-inf', till, 'LIMIT', 0, limit)
+  if #found == limit then more = 1 end
+  return found
+end
+
+local function requeue(id)
+  local r = redis.call('HMGET', record(id), 'gen', 'pr', 'to', 'tp', 'st', 'ex')
+  if not r[1] then -- cannot be; should it be, it must not come again and again
+    redis.call('ZREM', P .. 'due', id)
+    return
+  end
+  if r[5] == 'queued' and num(r[6]) > 0 and num(r[6]) <= now then
+    move(id, 'queued', 'expired')
+    place(id, r[2])
+    expired = expired + 1
+    return
+  end
+  local generation = num(r[1]) + 1
+  redis.call('HSET', record(id), 'gen', generation)
+  place(id, r[2], 'waiting', now)
+  out[#out + 1] = { id, generation, r[2], r[3], r[4] or '' }
+end
+
+for _, id in ipairs(upto('expiry', int(now), most)) do
+  local r = redis.call('HMGET', record(id), 'st', 'pr')
+  if r[1] == 'queued' then
+    move(id, 'queued', 'expired')
+    place(id, r[2])
+    expired = expired + 1
+  elseif r[1] and not SETTLED[r[1]] then
+    redis.call('ZADD', P .. 'expiry', int(now + 5000), id) -- being sent: look again when that is known
+  else
+    redis.call('ZREM', P .. 'expiry', id)
+  end
+end
+
+for _, id in ipairs(upto('due', int(now), most)) do requeue(id) end
+
+-- asynq hands out first in, first out. So a task that is older than one already claimed has been overtaken: it is lost.
+local overdue = {}
+for i, priority in ipairs({ 'critical', 'default', 'bulk' }) do
+  local grace, idle = num(ARGV[5 + 2 * i]), ARGV[6 + 2 * i] == '1'
+  local waiting = 'waiting:' .. priority
+  local till = num(redis.call('HGET', P .. 'mark', priority)) - grace
+  if idle then till = now - grace end
+  if till > 0 then
+    for _, id in ipairs(upto(waiting, '(' .. int(till), most)) do requeue(id) end
+  end
+  overdue[i] = redis.call('ZCOUNT', P .. waiting, '-inf', int(now - grace))
+end
+
+local function retire(id, st)
+  redis.call('DEL', record(id))
+  redis.call('ZREM', P .. 'dead', id)
+  count(st, -1)
+  count('retired', 1)
+  retired = retired + 1
+end
+
+for _ = 1, most do
+  local head = redis.call('LINDEX', P .. 'settled', 0)
+  if not head then break end
+  local at, id = string.match(head, '^(%d+):(.*)$')
+  if num(at) > now - num(ARGV[5]) then break end
+  redis.call('LPOP', P .. 'settled')
+  local r = redis.call('HMGET', record(id), 'st', 'sl')
+  -- Settled again since (after a replay), it stands further back in the list.
+  if r[1] and SETTLED[r[1]] and r[1] ~= 'dead' and r[2] == at then retire(id, r[1]) end
+end
+for _, id in ipairs(upto('dead', int(now - num(ARGV[6])), most)) do retire(id, 'dead') end
+
+return { 'ok', out, expired, retired, more, overdue }

@@ -1,0 +1,204 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/gupdispatch/gupdispatch/gupshup"
+	"github.com/gupdispatch/gupdispatch/message"
+)
+
+// ErrNotFound says that no record has this id.
+var ErrNotFound = errors.New("no such message")
+
+// Record is the whole story of a message.
+type Record struct {
+	ID         string
+	Sender     string
+	To         string
+	Priority   message.Priority
+	Status     message.Status
+	Generation int
+	WaitingFor string // what a queued message is parked for
+	MessageID  string // Gupshup's, of the attempt that stands
+	Code       string
+	Class      gupshup.Class
+	Reason     string
+	Attempts   []Attempt // oldest first; the oldest of very many are dropped
+	Spent      int
+	OnInDoubt  message.OnInDoubt
+	Metadata   map[string]string
+	Content    gupshup.Content
+	SendAt     time.Time
+	ExpiresAt  time.Time
+	CreatedAt  time.Time
+	UpdatedAt  time.Time
+}
+
+// Attempt is one claim and what it came to.
+type Attempt struct {
+	N         int
+	At        time.Time
+	Outcome   Outcome // empty while it is under way
+	MessageID string
+	Code      string
+}
+
+// Get reads a message's record. ErrNotFound if there is none.
+func (l *Ledger) Get(ctx context.Context, sender, id string) (Record, error) {
+	f, err := l.rdb.HGetAll(ctx, prefix(sender)+"m:"+id).Result()
+	if err != nil {
+		return Record{}, fmt.Errorf("ledger get: %w", err)
+	}
+	if len(f) == 0 {
+		return Record{}, ErrNotFound
+	}
+	return parseRecord(sender, id, f), nil
+}
+
+// Find reads the record of the message with this id, be it ours or Gupshup's. ErrNotFound if there is none.
+func (l *Ledger) Find(ctx context.Context, sender, id string) (Record, error) {
+	if message.ValidID(id) {
+		if rec, err := l.Get(ctx, sender, id); !errors.Is(err, ErrNotFound) {
+			return rec, err
+		}
+	}
+	bucket, field := indexOf(id)
+	days := int(l.cfg.Retention.Hours()/24) + 1
+	r, err := l.run(ctx, findScript, sender, bucket, field, days)
+	if err != nil {
+		return Record{}, err
+	}
+	if r.text(0) == "" {
+		return Record{}, ErrNotFound
+	}
+	return l.Get(ctx, sender, r.text(0))
+}
+
+// parseRecord reads a record's fields: st status, pr priority, to, ct content, tp template id, fp fingerprint, gen generation,
+// at attempts, sp spent, fi first intent, in intent, pk parked ms, dl claim deadline, tok token, nb not before (a retry),
+// oc outcome, mid messageId, co code, cl class, re reason, ls late success of an earlier attempt, wf waiting for, ws since,
+// od on in doubt, md metadata, sa send at, ex expires at, ca created, ua updated, sl settled, log earlier attempts.
+func parseRecord(sender, id string, f map[string]string) Record {
+	rec := Record{
+		ID: id, Sender: sender, To: f["to"], Priority: message.Priority(f["pr"]), Status: message.Status(f["st"]),
+		Generation: int(parseInt(f["gen"])), WaitingFor: f["wf"], MessageID: f["mid"], Code: f["co"],
+		Class: gupshup.Class(f["cl"]), Reason: f["re"], Spent: int(parseInt(f["sp"])),
+		OnInDoubt: message.OnInDoubt(f["od"]), SendAt: fromMillis(parseInt(f["sa"])), ExpiresAt: fromMillis(parseInt(f["ex"])),
+		CreatedAt: fromMillis(parseInt(f["ca"])), UpdatedAt: fromMillis(parseInt(f["ua"])),
+	}
+	// What cannot be read is left out: the rest of the story is worth telling.
+	_ = json.Unmarshal([]byte(f["md"]), &rec.Metadata)
+	_ = json.Unmarshal([]byte(f["ct"]), &rec.Content)
+	for line := range strings.Lines(f["log"]) {
+		cols := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if len(cols) == 5 {
+			rec.Attempts = append(rec.Attempts, Attempt{
+				N: int(parseInt(cols[0])), At: fromMillis(parseInt(cols[1])), Outcome: Outcome(cols[2]), MessageID: cols[3], Code: cols[4],
+			})
+		}
+	}
+	if n := int(parseInt(f["at"])); n > 0 {
+		rec.Attempts = append(rec.Attempts, Attempt{
+			N: n, At: fromMillis(parseInt(f["in"])), Outcome: Outcome(f["oc"]), MessageID: f["mid"], Code: f["co"],
+		})
+	}
+	return rec
+}
+
+// DeadFilter narrows a listing of dead letters. Zero values mean no limit.
+type DeadFilter struct {
+	Code         string
+	Since, Until time.Time
+	Limit        int
+}
+
+// Dead lists a sender's dead letters, newest first, and hands each to visit until visit says stop by returning false.
+// Memory stays bounded however many there are. Do not replay or purge from within visit: that moves the pages.
+func (l *Ledger) Dead(ctx context.Context, sender string, q DeadFilter, visit func(Record, time.Time) bool) error {
+	const page = 500
+	low, high := "-inf", "+inf"
+	if !q.Since.IsZero() {
+		low = fmt.Sprint(q.Since.UnixMilli())
+	}
+	if !q.Until.IsZero() {
+		high = fmt.Sprint(q.Until.UnixMilli())
+	}
+	seen := 0
+	for offset := int64(0); ; offset += page {
+		ids, err := l.rdb.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{
+			Key: prefix(sender) + "dead", Start: high, Stop: low, ByScore: true, Rev: true, Offset: offset, Count: page,
+		}).Result()
+		if err != nil {
+			return fmt.Errorf("ledger dead: %w", err)
+		}
+		cmds := make([]*redis.MapStringStringCmd, len(ids))
+		_, err = l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i, z := range ids {
+				cmds[i] = p.HGetAll(ctx, prefix(sender)+"m:"+z.Member.(string))
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("ledger dead: %w", err)
+		}
+		for i, z := range ids {
+			rec := parseRecord(sender, z.Member.(string), cmds[i].Val())
+			if rec.Status != message.Dead || (q.Code != "" && rec.Code != q.Code) {
+				continue // no dead letter any more, or not one that was asked for
+			}
+			if seen++; !visit(rec, fromMillis(int64(z.Score))) || seen == q.Limit {
+				return nil
+			}
+		}
+		if len(ids) < page {
+			return nil
+		}
+	}
+}
+
+// NotDeadError says that a message which should be replayed or purged is no dead letter.
+type NotDeadError struct{ Status message.Status }
+
+func (e *NotDeadError) Error() string {
+	return fmt.Sprintf("the message is %s, not a dead letter", e.Status)
+}
+
+// Replay makes a dead letter a queued message again and returns the task it needs. The caller enqueues it.
+// ErrNotFound or *NotDeadError if it is none.
+func (l *Ledger) Replay(ctx context.Context, sender, id string) (Requeued, error) {
+	r, err := l.run(ctx, replayScript, sender, id)
+	if err != nil {
+		return Requeued{}, err
+	}
+	if err := deadOnly(r); err != nil {
+		return Requeued{}, err
+	}
+	r[0] = id
+	return requeued(r), nil
+}
+
+// Purge deletes a dead letter for good. ErrNotFound or *NotDeadError if it is none.
+func (l *Ledger) Purge(ctx context.Context, sender, id string) error {
+	r, err := l.run(ctx, purgeScript, sender, id)
+	if err != nil {
+		return err
+	}
+	return deadOnly(r)
+}
+
+func deadOnly(r reply) error {
+	switch r.text(0) {
+	case "gone":
+		return ErrNotFound
+	case "not_dead":
+		return &NotDeadError{Status: message.Status(r.text(1))}
+	}
+	return nil
+}

@@ -1,0 +1,73 @@
+package ledger
+
+import (
+	"context"
+	"time"
+
+	"github.com/gupdispatch/gupdispatch/message"
+)
+
+// SweepRequest is one look of the sweeper.
+type SweepRequest struct {
+	Sender string
+	Owner  string // who sweeps; another owner is refused until the lease has run out
+	Lease  time.Duration
+	Most   int                                // messages of each kind at a time
+	Grace  map[message.Priority]time.Duration // how far a task may be overtaken before it counts as lost
+	Idle   map[message.Priority]bool          // its asynq queue is empty and not paused: whatever waits longer than grace is lost
+}
+
+// Sweep is what it found.
+type Sweep struct {
+	Leader  bool       // false: another owner sweeps this sender, nothing was done
+	Requeue []Requeued // to be enqueued by the caller, who then need not confirm: what gets lost is found again
+	Expired int
+	Retired int
+	More    bool                     // there was more than Most: look again at once
+	Overdue map[message.Priority]int // waiting for longer than grace: lost if the queue turns out to be idle
+}
+
+// Requeued is a message that needs a new task.
+type Requeued struct {
+	ID         string
+	Generation int
+	Priority   message.Priority
+	To         string
+	Template   string
+}
+
+// Sweep renews the lease, expires what is past its time, retires what was kept long enough, and takes out what must be
+// enqueued anew: all that is due, and all whose task was lost.
+func (l *Ledger) Sweep(ctx context.Context, q SweepRequest) (Sweep, error) {
+	args := []any{
+		q.Owner, q.Lease.Milliseconds(), q.Most, l.cfg.Retention.Milliseconds(), l.cfg.DeadRetention.Milliseconds(),
+	}
+	for _, p := range message.Priorities {
+		idle := "0"
+		if q.Idle[p] {
+			idle = "1"
+		}
+		args = append(args, q.Grace[p].Milliseconds(), idle)
+	}
+	r, err := l.run(ctx, sweepScript, q.Sender, args...)
+	if err != nil || r.text(0) != "ok" {
+		return Sweep{}, err
+	}
+	s := Sweep{
+		Leader: true, Expired: int(r.number(2)), Retired: int(r.number(3)), More: r.number(4) == 1,
+		Overdue: make(map[message.Priority]int, len(message.Priorities)),
+	}
+	for _, m := range r.list(1) {
+		s.Requeue = append(s.Requeue, requeued(m))
+	}
+	for i, n := range r.list(5) {
+		s.Overdue[message.Priorities[i]] = int(n.number(0))
+	}
+	return s, nil
+}
+
+func requeued(r reply) Requeued {
+	return Requeued{
+		ID: r.text(0), Generation: int(r.number(1)), Priority: message.Priority(r.text(2)), To: r.text(3), Template: r.text(4),
+	}
+}

@@ -1,0 +1,53 @@
+package message
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/nyaruka/phonenumbers"
+)
+
+var errNumber = errors.New("is not a possible phone number: give it with its country code, such as 919876543210")
+
+// NormaliseNumber turns a number as people write it (+91 98765 43210, 00… not understood) into the digits that Gupshup wants
+// (919876543210). Digits without a + are taken as international; region, an ISO region such as IN, also admits national
+// numbers with a leading zero. What is possible passes: numbering plans change faster than libraries, so WhatsApp decides the
+// rest (code 1002). The error never repeats the number.
+func NormaliseNumber(raw, region string) (string, error) {
+	raw = strings.Replace(raw, "(0)", "", 1) // +44 (0)20 …: the zero is for callers at home
+	digits := strings.Map(func(r rune) rune {
+		switch {
+		case r >= '0' && r <= '9':
+			return r
+		case strings.ContainsRune(" \t-.()/\u00a0", r):
+			return -1
+		}
+		return 'x'
+	}, strings.TrimPrefix(strings.TrimSpace(raw), "+"))
+	if digits == "" || strings.ContainsRune(digits, 'x') {
+		return "", errNumber
+	}
+	parse, in := "+"+digits, ""
+	if region != "" && strings.HasPrefix(digits, "0") {
+		parse, in = digits, region
+	}
+	number, err := phonenumbers.Parse(parse, in)
+	if err != nil || !phonenumbers.IsPossibleNumber(number) {
+		return "", errNumber
+	}
+	if in == "" {
+		// As given: libraries and WhatsApp disagree on some countries' extra digits (Mexico's 521, Argentina's 549).
+		return digits, nil
+	}
+	return strings.TrimPrefix(phonenumbers.Format(number, phonenumbers.E164), "+"), nil
+}
+
+// MaskNumber keeps what support needs to recognise a number (its first digits and the last two) and hides the rest:
+// 919876543210 becomes 9198******10.
+func MaskNumber(to string) string {
+	const head, tail = 4, 2
+	if len(to) <= head+tail {
+		return strings.Repeat("*", len(to))
+	}
+	return to[:head] + strings.Repeat("*", len(to)-head-tail) + to[len(to)-tail:]
+}
