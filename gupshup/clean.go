@@ -1,6 +1,7 @@
 package gupshup
 
 import (
+	"regexp"
 	"strings"
 	"unicode"
 )
@@ -8,7 +9,6 @@ import (
 const (
 	maxReason   = 200  // characters of a provider's text that are kept
 	maxReasonIn = 2048 // bytes of it that are looked at
-	maskedRun   = 7    // digits in a row that could be a phone number
 )
 
 // clean makes a text of the provider safe to log and to show: valid UTF-8 in one line, without
@@ -26,43 +26,17 @@ func clean(text string) string {
 		}
 		return r
 	}, strings.ToValidUTF8(text, ""))
-	words := strings.Fields(text)
-	for i, word := range words {
-		words[i] = maskDigits(maskURL(word))
-	}
-	return firstRunes(strings.Join(words, " "), maxReason)
+	text = strings.Join(strings.Fields(text), " ")
+	text = urls.ReplaceAllString(text, "[url]")
+	text = numbers.ReplaceAllString(text, "[number]")
+	return firstRunes(text, maxReason)
 }
 
-func maskURL(word string) string {
-	if i := strings.Index(word, "://"); i >= 0 {
-		return "[url]"
-	}
-	return word
-}
-
-// maskDigits replaces every run of at least seven digits.
-func maskDigits(word string) string {
-	var b strings.Builder
-	run := []rune(nil)
-	flush := func() {
-		if len(run) >= maskedRun {
-			b.WriteString("[number]")
-		} else {
-			b.WriteString(string(run))
-		}
-		run = run[:0]
-	}
-	for _, r := range word {
-		if unicode.IsDigit(r) {
-			run = append(run, r)
-			continue
-		}
-		flush()
-		b.WriteRune(r)
-	}
-	flush()
-	return b.String()
-}
+var (
+	urls = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://\S+`)
+	// numbers are seven digits or more, also when grouped as people write phone numbers.
+	numbers = regexp.MustCompile(`\+?\p{Nd}(?:[ .()/-]{0,2}\p{Nd}){6,}`)
+)
 
 func firstRunes(s string, n int) string {
 	for i := range s {

@@ -1,6 +1,7 @@
 package gupshup
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -60,7 +61,7 @@ type Client struct {
 
 	key     func() (string, error)
 	http    *http.Client
-	traced  bool // the transport is net/http's own, so the trace is complete
+	plain   bool // the transport is net/http's own, with nothing around it
 	timeout time.Duration
 	codes   map[string]Class
 	now     func() time.Time
@@ -82,7 +83,7 @@ func New(cfg Config) (*Client, error) {
 		codes:    maps.Clone(cfg.Codes),
 		now:      cfg.Now,
 	}
-	_, c.traced = c.http.Transport.(*http.Transport)
+	_, c.plain = c.http.Transport.(*http.Transport)
 	if c.timeout == 0 {
 		c.timeout = DefaultTimeout
 	}
@@ -146,16 +147,18 @@ func withoutRedirects(given *http.Client) *http.Client {
 func (c *Client) Send(ctx context.Context, r Request) (Receipt, error) {
 	form, err := r.Form()
 	if err != nil {
-		return Receipt{}, &Error{Class: ClassContent, Code: CodeInvalidRequest, Reason: clean(err.Error())}
+		return Receipt{}, &Error{Class: ClassContent, Code: CodeInvalidRequest, Reason: clean(err.Error()), Err: err}
 	}
 	key, refused := c.apiKey()
 	if refused != nil {
 		return Receipt{}, refused
 	}
 	reply, fault := c.post(ctx, c.endpoint(r.Content), key, form.Encode())
+	if reply != nil {
+		reply.Body = withhold(reply.Body, key)
+	}
 	receipt, refused := Classify(reply, fault, c.codes, c.now())
 	if refused != nil {
-		refused.Reason = withhold(refused.Reason, key, r)
 		return Receipt{}, refused
 	}
 	return receipt, nil
@@ -213,7 +216,7 @@ func (c *Client) post(ctx context.Context, endpoint, key, body string) (*Reply, 
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return nil, &Fault{Err: ended(ctx, err), Written: w.written(err, c.traced)}
+		return nil, &Fault{Err: ended(ctx, err), Written: w.written(err, c.plain)}
 	}
 	defer func() { _ = res.Body.Close() }()
 	reply := &Reply{Status: res.StatusCode, Header: res.Header}
@@ -235,12 +238,16 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-// withhold takes out of the provider's text what it may have repeated from our request.
-func withhold(reason, key string, r Request) string {
-	for _, secret := range []string{key, r.Destination} {
-		reason = strings.ReplaceAll(reason, secret, "[withheld]")
+// shortestKey is below any real key; a shorter one could be part of an ordinary word.
+const shortestKey = 8
+
+// withhold takes the key out of a reply that repeats it, before any of it becomes a reason.
+// Phone numbers are masked there anyway.
+func withhold(body []byte, key string) []byte {
+	if len(key) < shortestKey || !bytes.Contains(body, []byte(key)) {
+		return body
 	}
-	return reason
+	return bytes.ReplaceAll(body, []byte(key), []byte("[withheld]"))
 }
 
 // CloseIdleConnections closes connections that wait for a next request.

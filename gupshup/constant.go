@@ -10,7 +10,7 @@ type TextType struct{}
 func (TextType) MarshalJSON() ([]byte, error) { return []byte(`"text"`), nil }
 
 // UnmarshalJSON accepts "text" alone.
-func (TextType) UnmarshalJSON(raw []byte) error { return constant(raw, typeText) }
+func (TextType) UnmarshalJSON(raw []byte) error { return constant[TextType](raw, typeText) }
 
 // SendLocation is the constant "send_location", the only action of a LocationRequest. Its zero
 // value is ready to use.
@@ -20,12 +20,17 @@ type SendLocation struct{}
 func (SendLocation) MarshalJSON() ([]byte, error) { return []byte(`"send_location"`), nil }
 
 // UnmarshalJSON accepts "send_location" alone.
-func (SendLocation) UnmarshalJSON(raw []byte) error { return constant(raw, "send_location") }
+func (SendLocation) UnmarshalJSON(raw []byte) error {
+	return constant[SendLocation](raw, "send_location")
+}
 
-func constant(raw []byte, want string) error {
+func (TextType) wants() string     { return `"text"` }
+func (SendLocation) wants() string { return `"send_location"` }
+
+func constant[T wanted](raw []byte, want string) error {
 	var got string
 	if err := json.Unmarshal(raw, &got); err != nil || got != want {
-		return FieldErrors{{"", "a type or action must be " + `"` + want + `"`}}
+		return mismatch[T]()
 	}
 	return nil
 }

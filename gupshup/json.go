@@ -35,8 +35,11 @@ func strict(raw []byte, into any) error {
 	return nil
 }
 
-// lenient decodes only the fields that into has.
+// lenient decodes an object, and of it only the fields that into has.
 func lenient(raw []byte, into any) error {
+	if string(bytes.TrimSpace(raw)) == "null" {
+		return FieldErrors{{"", "must be an object"}}
+	}
 	if err := json.Unmarshal(raw, into); err != nil {
 		return decodeError(err)
 	}
@@ -74,8 +77,19 @@ func fieldPath(path string) string {
 	return strings.Join(kept, ".")
 }
 
+// wanted is a type with a JSON form of its own.
+type wanted interface{ wants() string }
+
+// mismatch is an error to which encoding/json adds the path of the field, as it does to its own.
+func mismatch[T wanted]() error {
+	return &json.UnmarshalTypeError{Value: "value", Type: reflect.TypeFor[T]()}
+}
+
 // jsonName says in JSON's words what a Go type is decoded from.
 func jsonName(t reflect.Type) string {
+	if w, ok := reflect.Zero(t).Interface().(wanted); ok {
+		return w.wants()
+	}
 	switch t.Kind() {
 	case reflect.String:
 		return "a string"

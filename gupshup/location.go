@@ -29,11 +29,13 @@ func (c *Coordinate) UnmarshalJSON(raw []byte) error {
 	}
 	var number json.Number
 	if err := json.Unmarshal(raw, &number); err != nil {
-		return FieldErrors{{"", "a coordinate must be a string or a number"}}
+		return mismatch[Coordinate]()
 	}
 	*c = Coordinate(number)
 	return nil
 }
+
+func (Coordinate) wants() string { return "a string or a number" }
 
 // coordinate reports a missing, malformed or impossible coordinate.
 func (p *problems) coordinate(field string, c Coordinate, limit float64) {

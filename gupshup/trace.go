@@ -12,16 +12,21 @@ import (
 // whether all of it may have been written. It errs towards yes: a wrong "not sent" is a
 // duplicate on somebody's phone, a wrong "in doubt" only a delay.
 type wire struct {
-	asked  atomic.Int32 // connections asked for
-	got    atomic.Int32 // connections obtained
-	failed atomic.Int32 // connections on which writing the request failed
-	conn   atomic.Pointer[net.Conn]
+	asked   atomic.Bool  // a connection was asked for, so the transport reports to the trace
+	waiting atomic.Bool  // the last connection asked for has not been obtained
+	got     atomic.Int32 // connections obtained
+	failed  atomic.Int32 // connections on which writing the request failed
+	conn    atomic.Pointer[net.Conn]
 }
 
 func (w *wire) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
-		GetConn: func(string) { w.asked.Add(1) },
+		GetConn: func(string) {
+			w.asked.Store(true)
+			w.waiting.Store(true)
+		},
 		GotConn: func(info httptrace.GotConnInfo) {
+			w.waiting.Store(false)
 			w.got.Add(1)
 			w.conn.Store(&info.Conn)
 		},
@@ -34,15 +39,21 @@ func (w *wire) trace() *httptrace.ClientTrace {
 }
 
 // written reports whether the server may have the whole request, given the error of the round
-// trip. Traced says that the transport is net/http's own and certainly reports to the trace.
+// trip. Plain says that the transport is net/http's own, with nothing around it that repeats.
 //
 // The absence of WroteRequest proves nothing: the request's time may end between the flush and
 // the report. Nor does its presence without an error: over HTTP/1 it precedes the flush.
-func (w *wire) written(err error, traced bool) bool {
+func (w *wire) written(err error, plain bool) bool {
 	got := w.got.Load()
 	switch {
+	case !w.asked.Load():
+		return true // a transport of somebody else's that tells us nothing
 	case got == 0:
-		return !traced && w.asked.Load() == 0
+		return false
+	case plain && w.waiting.Load():
+		// net/http gave up one connection and asked for another. It does so with a POST only
+		// when nothing was written, or the server said that it did not process the request.
+		return false
 	case w.failed.Load() >= got:
 		return false
 	}
