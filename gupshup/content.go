@@ -69,9 +69,9 @@ func (c Content) Validate() error {
 	var p problems
 	switch {
 	case c.Message == nil && c.Template == nil:
-		p.add("", "a message or a template is required")
+		p.add("message", "is required unless there is a template")
 	case c.Message != nil && c.Template != nil:
-		p.add("", "message and template exclude each other")
+		p.add("template", "must be absent beside a message")
 	}
 	if c.Message != nil {
 		p.within("message", c.Message.Validate())
