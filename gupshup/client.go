@@ -61,7 +61,7 @@ type Client struct {
 
 	key     func() (string, error)
 	http    *http.Client
-	plain   bool // the transport is net/http's own, with nothing around it
+	plain   bool // see isPlain
 	timeout time.Duration
 	codes   map[string]Class
 	now     func() time.Time
@@ -83,7 +83,7 @@ func New(cfg Config) (*Client, error) {
 		codes:    maps.Clone(cfg.Codes),
 		now:      cfg.Now,
 	}
-	_, c.plain = c.http.Transport.(*http.Transport)
+	c.plain = isPlain(c.http.Transport)
 	if c.timeout == 0 {
 		c.timeout = DefaultTimeout
 	}

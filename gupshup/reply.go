@@ -63,7 +63,7 @@ func inside(raw json.RawMessage) (text, code json.RawMessage) {
 		Message json.RawMessage `json:"message"`
 		Code    json.RawMessage `json:"code"`
 	}
-	if json.Unmarshal(raw, &object) != nil {
+	if len(raw) == 0 || raw[0] != '{' || json.Unmarshal(raw, &object) != nil {
 		return nil, nil
 	}
 	return object.Message, object.Code
@@ -91,13 +91,15 @@ func scalar(raw json.RawMessage) string {
 	if len(raw) == 0 {
 		return ""
 	}
-	var text string
-	if json.Unmarshal(raw, &text) == nil {
+	switch c := raw[0]; {
+	case c == '"':
+		var text string
+		if json.Unmarshal(raw, &text) != nil {
+			return ""
+		}
 		return strings.TrimSpace(text)
-	}
-	var number json.Number
-	if json.Unmarshal(raw, &number) == nil {
-		return number.String()
+	case c == '-', '0' <= c && c <= '9':
+		return string(raw)
 	}
 	return ""
 }
@@ -115,7 +117,11 @@ func firstText(candidates ...json.RawMessage) string {
 // digits could be a phone number.
 func firstCode(candidates ...json.RawMessage) string {
 	for _, raw := range candidates {
-		if n, err := strconv.ParseUint(scalar(raw), 10, 32); err == nil && n < 10_000_000 {
+		text := scalar(raw)
+		if text == "" {
+			continue
+		}
+		if n, err := strconv.ParseUint(text, 10, 32); err == nil && n < 10_000_000 {
 			return strconv.FormatUint(n, 10)
 		}
 	}

@@ -1,6 +1,7 @@
 package gupshup
 
 import (
+	"encoding/json"
 	"net/url"
 	"strings"
 )
@@ -102,7 +103,13 @@ func (t Template) wire() templateWire {
 }
 
 func setJSON(form url.Values, field string, v any) error {
-	raw, err := encode(v)
+	var raw []byte
+	var err error
+	if m, ok := v.(json.Marshaler); ok {
+		raw, err = m.MarshalJSON() // encode would parse and copy its result once more
+	} else {
+		raw, err = encode(v)
+	}
 	if err != nil {
 		return FieldErrors{{field, "cannot be written as JSON"}}
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
 )
@@ -39,7 +40,7 @@ func (w *wire) trace() *httptrace.ClientTrace {
 }
 
 // written reports whether the server may have the whole request, given the error of the round
-// trip. Plain says that the transport is net/http's own, with nothing around it that repeats.
+// trip. Plain is what isPlain says of the transport.
 //
 // The absence of WroteRequest proves nothing: the request's time may end between the flush and
 // the report. Nor does its presence without an error: over HTTP/1 it precedes the flush.
@@ -57,7 +58,7 @@ func (w *wire) written(err error, plain bool) bool {
 	case w.failed.Load() >= got:
 		return false
 	}
-	return !w.flushFailed(err)
+	return !plain || !w.flushFailed(err)
 }
 
 // flushFailed reports that the operating system refused the last part of the request, so that
@@ -65,16 +66,17 @@ func (w *wire) written(err error, plain bool) bool {
 // connection; over HTTP/2 the error could belong to another request's frames.
 func (w *wire) flushFailed(err error) bool {
 	var op *net.OpError
-	if !errors.As(err, &op) || op.Op != "write" {
-		return false
-	}
 	conn := w.conn.Load()
-	if conn == nil {
+	if conn == nil || !errors.As(err, &op) || op.Op != "write" {
 		return false
 	}
-	if t, ok := (*conn).(*tls.Conn); ok {
-		return t.ConnectionState().NegotiatedProtocol != "h2"
-	}
-	_, plain := (*conn).(*net.TCPConn)
-	return plain
+	t, ok := (*conn).(*tls.Conn)
+	return !ok || t.ConnectionState().NegotiatedProtocol != "h2"
+}
+
+// isPlain reports a transport of net/http's own, without anything around it that could repeat
+// a request, and with HTTP/2 only where TLS has agreed on it.
+func isPlain(rt http.RoundTripper) bool {
+	t, ok := rt.(*http.Transport)
+	return ok && (t.Protocols == nil || !t.Protocols.UnencryptedHTTP2())
 }
