@@ -156,6 +156,7 @@ func FuzzLoad(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(example, "GUPDISPATCH_REDIS_URL=x")
+	f.Add("'':", "\x00")
 	f.Add("senders: [{name: a, rate: .inf}, null, 3, [1]]\n? [x]\n: y", "GUPDISPATCH_CODES_=")
 	f.Add("a: &a [*a]\ncodes: {null: x, 2026-01-01: y, 1.5: z}", "GUPDISPATCH_=\x00")
 	f.Fuzz(func(t *testing.T, yaml, variable string) {

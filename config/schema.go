@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"regexp"
 	"strings"
 )
 
@@ -41,8 +42,13 @@ func variable(parent, name string) string {
 	return parent + "_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
-// join returns the path of a key below another's.
+var plainName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
+
+// join returns the path of a key below another's. A name as no key of ours has it is quoted.
 func join(parent, name string) string {
+	if !plainName.MatchString(name) {
+		name = show(name)
+	}
 	if parent == "" {
 		return name
 	}

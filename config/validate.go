@@ -31,9 +31,9 @@ func (c *Config) Validate() error {
 	p.messages(c)
 	for _, code := range slices.Sorted(maps.Keys(c.Codes)) {
 		if !codeRule.MatchString(code) {
-			p.add("codes."+code, `write Gupshup's number, or a status such as "http_429"`, "is not a code")
+			p.add(join("codes", code), `write Gupshup's number, or a status such as "http_429"`, "is not a code")
 		}
-		p.oneOf("codes."+code, c.Codes[code], classes...)
+		p.oneOf(join("codes", code), c.Codes[code], classes...)
 	}
 	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	p.oneOf("log.format", c.Log.Format, "json", "console")
