@@ -15,6 +15,12 @@ type App struct {
 	APIKey string `json:"-"`
 }
 
+// String leaves out the API key, so that a configuration can be printed.
+func (a App) String() string { return a.Name + " (" + a.Source + ")" }
+
+// GoString is String.
+func (a App) GoString() string { return a.String() }
+
 // Config says whom the simulator serves and how it behaves. The zero value is
 // useful: it accepts every valid request of any app, at once.
 type Config struct {

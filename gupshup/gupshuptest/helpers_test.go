@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -108,3 +109,39 @@ func send(t *testing.T, srv *gupshuptest.Server, destination string) answer {
 	require.NoError(t, err)
 	return got
 }
+
+// serve calls the simulator without a network.
+func serve(t testing.TB, sim http.Handler, body string, length int64) *httptest.ResponseRecorder {
+	t.Helper()
+	req := httptest.NewRequest(http.MethodPost, sessionPath, io.NopCloser(strings.NewReader(body)))
+	req.ContentLength = length
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("apikey", testKey)
+	rec := httptest.NewRecorder()
+	sim.ServeHTTP(rec, req)
+	return rec
+}
+
+// accept has the simulator accept a text, without a network.
+func accept(t testing.TB, sim http.Handler, destination string) {
+	t.Helper()
+	body := textForm(destination).Encode()
+	require.Equal(t, http.StatusOK, serve(t, sim, body, int64(len(body))).Code)
+}
+
+// templateBody and templateRequest make what a benchmark sends.
+func templateBody() string { return templateForm(testNumber).Encode() }
+
+func templateRequest(body string) *http.Request {
+	req := httptest.NewRequest(http.MethodPost, templatePath, strings.NewReader(body))
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("apikey", testKey)
+	return req
+}
+
+// discard is a ResponseWriter that keeps nothing.
+type discard struct{ header http.Header }
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
+func (d *discard) WriteHeader(int)             {}

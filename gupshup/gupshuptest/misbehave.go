@@ -58,19 +58,22 @@ func (s *Simulator) breakOff(w http.ResponseWriter, r *http.Request, f Fault, la
 	}
 	s.counts.noReply.Add(1)
 	if last == nil {
-		resetOnClose(conn)
-	} else {
-		_, _ = conn.Write(last) // the client may be gone
+		reset(conn)
+		return
 	}
+	_, _ = conn.Write(last) // the client may be gone
 	_ = conn.Close()
 }
 
-// resetOnClose makes Close discard what is unsent and send RST.
-func resetOnClose(conn net.Conn) {
+// reset closes a connection so that the other side sees RST, and what is unsent
+// is discarded. Under TLS it closes the TCP connection below: closing the upper
+// one would say goodbye.
+func reset(conn net.Conn) {
 	if tls, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = tls.NetConn()
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}
+	_ = conn.Close()
 }

@@ -10,6 +10,16 @@ type Server struct {
 	*Simulator
 	// URL is the base URL, such as http://127.0.0.1:40123.
 	URL string
+
+	listener *httptest.Server
+}
+
+// Close stops the server at once, as if Gupshup were down: hanging requests end
+// without an answer and later ones are refused by the network. What was counted
+// stays. The end of the test does it anyway.
+func (s *Server) Close() {
+	s.Simulator.Close() // the listener waits for what hangs
+	s.listener.Close()
 }
 
 // NewServer starts a simulator and stops it when the test ends. It fails the
@@ -22,14 +32,14 @@ func NewServer(t testing.TB, cfg Config) *Server {
 	}
 	sim := New(cfg)
 	listener := httptest.NewServer(sim)
+	srv := &Server{Simulator: sim, URL: listener.URL, listener: listener}
 	t.Cleanup(func() {
-		sim.Close() // ends hanging requests, which the listener waits for
-		listener.Close()
+		srv.Close()
 		if cfg.Strict {
 			reportUnused(t, sim.Rules())
 		}
 	})
-	return &Server{Simulator: sim, URL: listener.URL}
+	return srv
 }
 
 // reportUnused fails the test for every rule that has fired too seldom.
