@@ -10,7 +10,7 @@
 local id, generation, token, lease, replay = ARGV[2], num(ARGV[3]), ARGV[4], num(ARGV[5]), ARGV[6] == '1'
 local key = record(id)
 local r = redis.call('HMGET', key, 'st', 'pr', 'gen', 'at', 'sp', 'fi', 'pk', 'ex', 'to', 'tp', 'od', 'co', 'cl', 're',
-  'mid', 'tok', 'dl', 'nb', 'ws', 'oc', 'in')
+  'mid', 'tok', 'dl', 'nb', 'ws', 'oc', 'in', 'ls')
 local st, priority, attempt = r[1], r[2], num(r[4])
 if not st then return { 'gone', int(now) } end
 
@@ -24,6 +24,14 @@ if generation < num(r[3]) then return reply('stale') end
 if st == 'sending' then
   if r[16] == token then return reply('send', redis.call('HGET', key, 'ct')) end -- the same call, repeated
   if now < num(r[17]) then return reply('busy') end
+  if r[22] then -- an earlier attempt, thought lost, has meanwhile been taken: whatever became of this one, it is done
+    move(id, 'sending', 'submitted')
+    redis.call('HSET', key, 'mid', r[22])
+    redis.call('HDEL', key, 'dl', 'tok', 'ls')
+    place(id, priority)
+    st = 'submitted'
+    return reply('settled')
+  end
   -- Whoever claimed it is gone, and so is what Gupshup said. The intent stands, so it may have been sent.
   move(id, 'sending', 'in_doubt')
   redis.call('HSET', key, 'oc', 'in_doubt', 'co', 'claim_lost', 'cl', 'in_doubt', 're', 'the worker that was sending it is gone')
