@@ -1,0 +1,88 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
+)
+
+// minSessionKey is the shortest SessionKey that is accepted, in bytes: the
+// output size of SHA-256, below which an HMAC key is weaker than its hash.
+const minSessionKey = 32
+
+// Options is everything a Server needs. Listen, Redis and Registry are
+// required; what is left out has the default its field names.
+type Options struct {
+	// Listen is the TCP address to bind, such as "127.0.0.1:8080". Port 0 takes
+	// a free one, which Server.Listen tells.
+	Listen string
+
+	// Redis is the client the whole process shares. It is asked for readiness
+	// and by the web UI, and is never closed here.
+	Redis redis.UniversalClient
+
+	// Registry is what /metrics shows.
+	Registry *prometheus.Registry
+
+	// Ready lists what must hold, besides Redis answering, before /readyz says
+	// yes.
+	Ready []Check
+
+	// UIUsers are the people who may log in to the web UI. Without any, /ui/
+	// says how to configure them and shows nothing else.
+	UIUsers []UIUser
+
+	// UIReadOnly refuses every action in the web UI, whatever the role.
+	UIReadOnly bool
+
+	// SessionKey signs the web UI's session cookies; at least 32 bytes. Replicas
+	// that share it accept each other's logins, also after a restart. Without
+	// one a random key is made, and a restart or another replica costs a new
+	// login.
+	SessionKey []byte
+
+	// TrustedProxies are the reverse proxies whose X-Forwarded-For and
+	// X-Forwarded-Proto are believed. Anybody else's are ignored.
+	TrustedProxies []netip.Prefix
+
+	// Log receives operational events; nil means none are written.
+	Log *zap.Logger
+
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// withDefaults returns o with its optional fields filled, or one error that
+// names every problem there is.
+func (o Options) withDefaults() (Options, error) {
+	var problems []error
+	if o.Redis == nil {
+		problems = append(problems, errors.New("option Redis is missing: pass the process's client"))
+	}
+	if o.Registry == nil {
+		problems = append(problems, errors.New("option Registry is missing: pass the process's Prometheus registry"))
+	}
+	if o.Listen == "" {
+		problems = append(problems, errors.New(`option Listen is empty: give an address such as "127.0.0.1:8080"`))
+	}
+	if n := len(o.SessionKey); n > 0 && n < minSessionKey {
+		problems = append(problems, fmt.Errorf("option SessionKey has %d bytes: at least %d are needed", n, minSessionKey))
+	}
+	for i, check := range o.Ready {
+		if check.Name == "" || check.Run == nil {
+			problems = append(problems, fmt.Errorf("option Ready[%d] needs both a Name and a Run", i))
+		}
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o, errors.Join(problems...)
+}

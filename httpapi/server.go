@@ -1,0 +1,128 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// Limits of the HTTP server. A route that needs longer, such as an upload,
+// moves its own deadlines with http.ResponseController.
+const (
+	headerTimeout  = 5 * time.Second
+	readTimeout    = 30 * time.Second
+	writeTimeout   = 60 * time.Second
+	idleTimeout    = 2 * time.Minute
+	maxHeaderBytes = 64 << 10
+
+	// shutdownGrace is how long requests under way may still take after the
+	// server was told to stop; then their connections are closed.
+	shutdownGrace = 10 * time.Second
+)
+
+// Server answers every path of the package. Its zero value is of no use: New
+// makes one.
+type Server struct {
+	opts    Options
+	ready   *readiness
+	handler http.Handler
+
+	mu       sync.Mutex
+	listener net.Listener
+}
+
+// New builds a server and opens nothing yet. Its error names every problem of
+// opts at once and never contains a password.
+func New(opts Options) (*Server, error) {
+	opts, problems := opts.withDefaults()
+	users, err := newDirectory(opts.UIUsers)
+	if err = errors.Join(problems, err); err != nil {
+		return nil, fmt.Errorf("httpapi: %w", err)
+	}
+	ui, err := newUI(opts, users)
+	if err != nil {
+		return nil, fmt.Errorf("httpapi: web UI: %w", err)
+	}
+	s := &Server{opts: opts, ready: newReadiness(opts)}
+	s.handler = s.routes(ui)
+	return s, nil
+}
+
+// routes is the table of everything this server answers.
+func (s *Server) routes(ui http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", alive)
+	mux.Handle("GET /readyz", s.ready)
+	mux.Handle("GET /metrics", metrics(s.opts.Registry, s.opts.Log))
+	mux.Handle("/ui", ui)
+	mux.Handle("/ui/", ui)
+	return secureHeaders(mux)
+}
+
+// Handler returns the server's handler, for tests and for mounting elsewhere.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Listen binds Options.Listen and returns the address, with the port the system
+// chose for port 0. It may be called before Serve, so that a port in use is
+// noticed first; calling it again returns the same address.
+func (s *Server) Listen(ctx context.Context) (net.Addr, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listener == nil {
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.opts.Listen)
+		if err != nil {
+			return nil, fmt.Errorf("httpapi: listen on %s: %w; free the port or change http.listen", s.opts.Listen, err)
+		}
+		s.listener = listener
+	}
+	return s.listener.Addr(), nil
+}
+
+// Serve answers requests until ctx ends, then lets those under way finish for
+// up to ten seconds. It binds the address if Listen did not, may be called
+// once, and returns nil after an orderly stop. Requests do not inherit ctx:
+// its end stops the server, not the work of those who already came in.
+func (s *Server) Serve(ctx context.Context) error {
+	addr, err := s.Listen(ctx)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+	}
+	// The error can only be an unknown level, which WarnLevel is not.
+	server.ErrorLog, _ = zap.NewStdLogAt(s.opts.Log, zapcore.WarnLevel)
+
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(s.listener) }()
+	s.opts.Log.Info("http.listening", zap.Stringer("address", addr))
+
+	select {
+	case err := <-ended:
+		return fmt.Errorf("httpapi: serve on %s: %w", addr, err)
+	case <-ctx.Done():
+	}
+	s.ready.drain()
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+	defer cancel()
+	if err := server.Shutdown(grace); err != nil {
+		err = fmt.Errorf("httpapi: requests still under way after %s were cut off: %w", shutdownGrace, err)
+		return errors.Join(err, server.Close())
+	}
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("httpapi: serve on %s: %w", addr, err)
+	}
+	return nil
+}
