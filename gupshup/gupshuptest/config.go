@@ -66,7 +66,8 @@ type Config struct {
 	MaxKept int
 
 	// Strict makes a Server fail its test when a rule with Times was not used
-	// that often. Only NewServer looks at it.
+	// that often since it was set, which Reset does anew. Only NewServer looks
+	// at it.
 	Strict bool
 
 	// Seed makes random decisions and message ids repeatable. Zero draws one;

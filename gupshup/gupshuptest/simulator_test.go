@@ -148,3 +148,19 @@ func BenchmarkServe(b *testing.B) {
 		sim.ServeHTTP(&discard{header: make(http.Header, 1)}, templateRequest(body))
 	}
 }
+
+// BenchmarkLoopback measures client and server together.
+func BenchmarkLoopback(b *testing.B) {
+	srv := gupshuptest.NewServer(b, gupshuptest.Config{})
+	transport := &http.Transport{MaxIdleConnsPerHost: 64}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	b.SetParallelism(16)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := post(b.Context(), client, srv.URL+templatePath, templateForm(testNumber)); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
