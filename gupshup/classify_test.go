@@ -123,6 +123,7 @@ func TestClassifyReplies(t *testing.T) {
 		{"2xx error, nothing", 200, `{"status":"ERROR"}`, gupshup.ClassUnknown, "http_2xx_error", "OK"},
 		{"unlisted code", 400, `{"status":"error","code":999999,"message":"new"}`, gupshup.ClassUnknown, "999999", "new"},
 		{"no code at all", 400, `{"status":"error","code":"E_BAD","message":"new"}`, gupshup.ClassContent, "http_400", "new"},
+		{"a short phone as code", 400, `{"status":"error","code":"2125550100","message":"new"}`, gupshup.ClassContent, "http_400", "new"},
 		{"a phone as code", 400, `{"status":"error","code":919876543210,"message":"new"}`, gupshup.ClassContent, "http_400", "new"},
 	}
 	for _, test := range tests {

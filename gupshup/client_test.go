@@ -379,31 +379,25 @@ func (c *writeFails) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// TestSendWriteFails breaks off in the middle of a request: a large one, where net/http reports
-// it to the trace, and a small one, where only the error of the last write tells.
+// TestSendWriteFails breaks off in the middle of a request that is larger than net/http's
+// buffer, so that it is net/http which reports to the trace that writing failed.
 func TestSendWriteFails(t *testing.T) {
 	t.Parallel()
-	for name, text := range map[string]string{"large": strings.Repeat("x", 20_000), "small": "x"} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			transport := gupshup.Transport()
-			transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-				conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
-				broken := &writeFails{Conn: conn, err: syscall.EPIPE}
-				broken.allowed.Store(100)
-				return broken, err
-			}
-			client := newClient(t, rawServer(t, waitForEnd), func(c *gupshup.Config) { c.HTTPClient = &http.Client{Transport: transport} })
-			r := request()
-			r.Content.Message = gupshup.Text{Text: text}
-			_, err := client.Send(t.Context(), r)
-			var e *gupshup.Error
-			require.ErrorAs(t, err, &e)
-			require.Equal(t, gupshup.ClassNotSent, e.Class)
-			require.Equal(t, "reset", e.Code)
-			requireClean(t, err)
-		})
+	transport := gupshup.Transport()
+	transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+		broken := &writeFails{Conn: conn, err: syscall.EPIPE}
+		broken.allowed.Store(100)
+		return broken, err
 	}
+	client := newClient(t, rawServer(t, waitForEnd), func(c *gupshup.Config) { c.HTTPClient = &http.Client{Transport: transport} })
+	r := request()
+	r.Content.Message = gupshup.Text{Text: strings.Repeat("x", 20_000)}
+	_, err := client.Send(t.Context(), r)
+	var e *gupshup.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, gupshup.ClassNotSent, e.Class)
+	requireClean(t, err)
 }
 
 // TestSendOnDeadConnection has a kept-alive connection that takes no byte of the second
@@ -462,6 +456,35 @@ func TestSendThroughAnotherTransport(t *testing.T) {
 	})
 	e := failed(t, t.Context(), client)
 	require.Equal(t, gupshup.ClassInDoubt, e.Class, "it may have tried several times, and a refusal is only the last one")
+}
+
+// wrapped is a transport of somebody else's around net/http's own.
+type wrapped struct{ http.RoundTripper }
+
+func TestSendThroughWrappedTransport(t *testing.T) {
+	t.Parallel()
+	send := func(dial func() (net.Conn, error)) *gupshup.Error {
+		transport := gupshup.Transport()
+		transport.DialContext = func(context.Context, string, string) (net.Conn, error) { return dial() }
+		client := newClient(t, "http://127.0.0.1:1", func(c *gupshup.Config) {
+			c.HTTPClient = &http.Client{Transport: wrapped{transport}}
+		})
+		r := request()
+		r.Content.Message = gupshup.Text{Text: strings.Repeat("x", 20_000)}
+		_, err := client.Send(t.Context(), r)
+		var e *gupshup.Error
+		require.ErrorAs(t, err, &e)
+		return e
+	}
+	refused := send(func() (net.Conn, error) { return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED} })
+	require.Equal(t, gupshup.ClassNotSent, refused.Class, "the trace saw that there was no connection")
+
+	addr := strings.TrimPrefix(rawServer(t, waitForEnd), "http://")
+	broken := send(func() (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
+		return &writeFails{Conn: conn, err: syscall.EPIPE}, err
+	})
+	require.Equal(t, gupshup.ClassNotSent, broken.Class, "the trace saw that writing failed")
 }
 
 func TestSendOverHTTP2(t *testing.T) {

@@ -7,6 +7,8 @@
 // it makes one attempt, follows no redirect and reports a Class. What to do about a class is
 // the caller's decision.
 //
+// Limits of texts are counted in runes: the documentation says "characters" and nothing more.
+//
 // A 2xx says only that Gupshup accepted the message for processing; whether it reached a
 // person comes later, by callback.
 package gupshup

@@ -15,7 +15,7 @@ func ExampleClient_Send() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Println(r.URL.Path, r.PostFormValue("template"))
 		w.WriteHeader(http.StatusAccepted)
-		fmt.Fprint(w, `{"status":"submitted","messageId":"ee4a68a0-1203-4c85-8dc3-49d0b3226a35"}`)
+		_, _ = fmt.Fprint(w, `{"status":"submitted","messageId":"ee4a68a0-1203-4c85-8dc3-49d0b3226a35"}`)
 	}))
 	defer server.Close()
 

@@ -17,7 +17,7 @@ import (
 
 const (
 	templateID = "c6aecef6-bcb0-4fb1-8100-28c094e3bc6b"
-	testKey    = "0123456789abcdef0123456789abcdef"
+	testKey    = "a1b2c3d4e5f6a7b8c9d0e1f2a3b4c5d6"
 )
 
 // sample is one request of Gupshup's guide to outbound messages, copied field by field.
