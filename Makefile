@@ -1,0 +1,98 @@
+# `make help` lists what there is. CI runs these same targets, through .ci/run.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS   := -s -w -X main.version=$(VERSION)
+BIN       := bin/gupdispatch
+CONFIG    ?= gupdispatch.yaml
+COMPOSE   ?= docker compose
+
+# Settings a caller may change: make test GOTESTFLAGS=-race, make fuzz FUZZTIME=5m.
+GOTESTFLAGS    ?=
+FUZZTIME       ?= 20s
+CRASH_MESSAGES ?= 20000
+BENCHFLAGS     ?=
+
+# The crash test kills processes for minutes; it has a target of its own.
+PACKAGES = $(shell go list ./... | grep -v '/test/crash$$')
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/gupdispatch
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/gupdispatch
+
+.PHONY: install
+install: ## install gupdispatch into Go's bin directory
+	CGO_ENABLED=0 go install -trimpath -ldflags '$(LDFLAGS)' ./cmd/gupdispatch
+
+.PHONY: test
+test: ## run the tests; REDIS_ADDR=host:port runs them on that Redis, too
+	@go test $(GOTESTFLAGS) $(PACKAGES)
+
+.PHONY: test-race
+test-race: ## run the tests with the race detector
+	@$(MAKE) --no-print-directory test GOTESTFLAGS='-race $(GOTESTFLAGS)'
+
+.PHONY: test-real
+test-real: ## run the tests on a real Redis; needs REDIS_ADDR=host:port
+	@test -n "$${REDIS_ADDR:-}" || { echo "make test-real: set REDIS_ADDR=host:port to a Redis 7 that tests may fill" >&2; exit 2; }
+	@GUPDISPATCH_REQUIRE_REDIS=1 $(MAKE) --no-print-directory test GOTESTFLAGS='-count=1 $(GOTESTFLAGS)'
+
+.PHONY: test-crash
+test-crash: ## kill workers in a loop and count what was lost or doubled (CRASH_MESSAGES=20000)
+	CRASH_MESSAGES=$(CRASH_MESSAGES) go test ./test/crash/... -count=1 -timeout 20m -v
+
+.PHONY: bench
+bench: ## measure speed, pace and memory, side by side with a bare asynq server
+	go test ./bench/... -run '^$$' -bench . -benchtime 1x -count 1 -timeout 60m $(BENCHFLAGS)
+
+.PHONY: demo
+demo: build ## see it all at once: embedded Redis, simulator, worker and web UI
+	./$(BIN) demo
+
+.PHONY: lint
+lint: ## check formatting, vet and linters
+	@unformatted=$$(gofumpt -l .); test -z "$$unformatted" || { echo "not formatted, run gofumpt -w on:"; echo "$$unformatted"; exit 1; }
+	go vet ./...
+	golangci-lint run ./...
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (20s)
+	@for package in $$(go list ./...); do \
+	  listed=$$(go test "$$package" -list '^Fuzz'); \
+	  for target in $$(grep '^Fuzz' <<<"$$listed" || true); do \
+	    echo "== $$package $$target"; \
+	    go test "$$package" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x; \
+	  done; \
+	done
+
+.PHONY: cover
+cover: ## measure test coverage; coverage.html shows it by line
+	go test -coverprofile coverage.out -coverpkg ./... $(PACKAGES)
+	go tool cover -html coverage.out -o coverage.html
+	@go tool cover -func coverage.out | tail -1
+
+.PHONY: up
+up: ## start Redis, workers and API in containers; COMPOSE_PROFILES=simulator adds the simulator
+	VERSION=$(VERSION) $(COMPOSE) up --build --detach
+
+.PHONY: down
+down: ## stop the containers; Redis keeps its data
+	COMPOSE_PROFILES=simulator,metrics $(COMPOSE) down
+
+.PHONY: run-worker
+run-worker: build ## run a worker with CONFIG (gupdispatch.yaml)
+	./$(BIN) worker --config $(CONFIG)
+
+.PHONY: simulate
+simulate: build ## run the Gupshup simulator
+	./$(BIN) simulate
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin dist coverage.out coverage.html
