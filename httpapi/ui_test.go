@@ -146,7 +146,9 @@ func TestPayloadsAreMasked(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, nil)
 	h.archive("m-1:1", `{"to":"919876543210","template":"c6aecef6-bcb0-4fb1-8100-28c094e3bc6b"}`)
+	h.redis.HSet("asynq:{"+queue+"}:t:m-1:1", "result", "sent to 918765432109")
 	in := h.as("desk")
+	require.Contains(t, h.do("GET", "/ui/api/queues/"+queue+"/tasks/m-1:1", nil, in).text, "sent to 9187******09")
 	for _, path := range []string{"/archived_tasks", "/tasks/m-1:1"} {
 		res := h.do("GET", "/ui/api/queues/"+queue+path, nil, in)
 		require.Equal(t, http.StatusOK, res.StatusCode, res.text)
