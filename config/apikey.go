@@ -13,8 +13,8 @@ import (
 const longestKey = 4096
 
 // APIKey returns a reader of the sender's API key, for use by many goroutines. It answers from memory until api_key_file changes, which
-// it notices by the file's identity, size and time of change, so that a key can be replaced without a restart. The key is trimmed. An error names the
-// variable or the file and never holds the key; a file that cannot be read is an error even when an older key is known.
+// it notices by the file's identity, size and time of change, so that a key can be replaced without a restart. The key is trimmed. An
+// error names the variable or the file and never holds the key; a file that cannot be read is an error even when an older key is known.
 func (s Sender) APIKey() func() (string, error) {
 	if s.APIKeyFile != "" {
 		f := &keyFile{path: s.APIKeyFile}

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gupdispatch/gupdispatch/gupshup"
 )
 
 // Each row is one mistake. It must give exactly one problem, about that key, with these words in it.
@@ -117,6 +119,16 @@ func TestAllProblemsAtOnce(t *testing.T) {
 		"redis.ulr", "GUPDISPATCH_NONSENSE", "redis.pool_size", "http.listen (set by GUPDISPATCH_HTTP_LISTEN)", "log.level", "senders[my-shop].rate",
 	}, keys)
 	require.Equal(t, 1+len(problems), len(strings.Split(problems.Error(), "\n")), "one line each, below a heading")
+}
+
+// config imports none of our packages, so it lists the classes once more; the lists must not drift apart.
+func TestClassesAreGupshups(t *testing.T) {
+	t.Parallel()
+	var want []string
+	for _, c := range gupshup.Classes() {
+		want = append(want, string(c))
+	}
+	require.Equal(t, want, classes)
 }
 
 // gupshup.timeout < workers.shutdown_timeout < workers.stop_grace: otherwise a request is cut off between its sending and its recording.
