@@ -55,6 +55,8 @@ type Claim struct {
 	MessageID string
 	Content   gupshup.Content // with Send
 	Until     time.Time       // with Held
+	CreatedAt time.Time
+	Intent    time.Time // when this attempt, or the last one, was claimed
 }
 
 // Age is how long we have been trying, not counting the time behind holds.
@@ -82,7 +84,7 @@ func (l *Ledger) Claim(ctx context.Context, q ClaimRequest) (Claim, error) {
 		Parked:    time.Duration(r.number(6)) * time.Millisecond,
 		ExpiresAt: fromMillis(r.number(7)), Priority: message.Priority(r.text(8)), To: r.text(9), Template: r.text(10),
 		OnInDoubt: message.OnInDoubt(r.text(11)), Code: r.text(12), Class: gupshup.Class(r.text(13)), Reason: r.text(14),
-		MessageID: r.text(15), Until: fromMillis(r.number(17)),
+		MessageID: r.text(15), Until: fromMillis(r.number(17)), CreatedAt: fromMillis(r.number(18)), Intent: fromMillis(r.number(19)),
 	}
 	if c.Verdict == Send {
 		if err := json.Unmarshal([]byte(r.text(16)), &c.Content); err != nil {

@@ -80,10 +80,9 @@ const (
 
 // Acceptance tells what became of a message that was handed over.
 type Acceptance struct {
-	Outcome    string
-	Status     message.Status
-	Generation int
-	Attempts   int // claims so far
+	Outcome string
+	Status  message.Status
+	Enqueue bool // its first task, of generation 1, is to be enqueued now; doing so twice is harmless
 }
 
 // Accept takes in messages that Normalise has passed, in one round trip for all of them. Results and errors come in the order
@@ -114,7 +113,7 @@ func (l *Ledger) Accept(ctx context.Context, ms []message.Message) ([]Acceptance
 			res, err := cmd.Result()
 			var r reply
 			if r, errs[i] = asReply(acceptScript, res, err); errs[i] == nil {
-				out[i] = Acceptance{Outcome: r.text(0), Status: message.Status(r.text(1)), Generation: int(r.number(2)), Attempts: int(r.number(3))}
+				out[i] = Acceptance{Outcome: r.text(0), Status: message.Status(r.text(1)), Enqueue: r.text(2) == "1"}
 			}
 		}
 	}

@@ -107,7 +107,7 @@ func TestAMessageIsAcceptedClaimedAndSubmitted(t *testing.T) {
 		b := newBook(t, rdb)
 		m := b.message("order-1", message.Default)
 		m.Metadata = map[string]string{"order": "1"}
-		require.Equal(t, ledger.Acceptance{Outcome: ledger.AcceptedNew, Status: message.Queued, Generation: 1}, b.accept(m))
+		require.Equal(t, ledger.Acceptance{Outcome: ledger.AcceptedNew, Status: message.Queued, Enqueue: true}, b.accept(m))
 		b.balanced()
 
 		c := b.claim("order-1", 1, "run-a")
@@ -142,7 +142,10 @@ func TestAcceptingAgainReturnsWhatExistsOrAConflict(t *testing.T) {
 		b := newBook(t, rdb)
 		m := b.message("a", message.Critical)
 		b.accept(m)
-		require.Equal(t, ledger.AcceptedExisting, b.accept(m).Outcome)
+		require.Equal(t, ledger.Acceptance{Outcome: ledger.AcceptedExisting, Status: message.Queued, Enqueue: true}, b.accept(m),
+			"a caller who repeats may have been killed before the task was enqueued")
+		b.claim("a", 1, "run-a")
+		require.Equal(t, ledger.Acceptance{Outcome: ledger.AcceptedExisting, Status: message.Sending}, b.accept(m))
 		other := m
 		other.To = "919876543211"
 		require.Equal(t, ledger.AcceptConflict, b.accept(other).Outcome)
@@ -392,7 +395,7 @@ func TestSendAtAndExpiry(t *testing.T) {
 		b := newBook(t, rdb)
 		m := b.message("later", message.Default)
 		m.SendAt = time.Now().Add(time.Hour)
-		b.accept(m)
+		require.False(t, b.accept(m).Enqueue)
 		require.Equal(t, ledger.Wait, b.claim("later", 1, "run-a").Verdict)
 		require.Empty(t, b.sweep(ledger.SweepRequest{}).Requeue)
 		b.accept(b.message("otp", message.Critical))

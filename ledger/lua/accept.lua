@@ -1,12 +1,13 @@
 -- accept takes a message in, or tells what became of it if it is here already.
 -- ARGV: 2 id, 3 fingerprint, 4 priority, 5 to, 6 content, 7 template id, 8 send at (ms, 0 now), 9 expires at (ms, 0 never),
 --       10 in-doubt rule, 11 metadata, 12 how long it may wait if it has no expiry of its own (ms, 0 for ever)
--- Returns: {'accepted' | 'exists' | 'conflict', status, generation, attempts}
+-- Returns: {'accepted' | 'exists' | 'conflict', status, '1' if its first task is still to be enqueued}
 local id, fingerprint, priority = ARGV[2], ARGV[3], ARGV[4]
 local key = record(id)
 local old = redis.call('HMGET', key, 'fp', 'st', 'gen', 'at')
 if old[2] then
-  return { old[1] == fingerprint and 'exists' or 'conflict', old[2], num(old[3]), num(old[4]) }
+  local first = num(old[3]) == 1 and num(old[4]) == 0 and redis.call('ZSCORE', P .. 'waiting:' .. priority, id)
+  return { old[1] == fingerprint and 'exists' or 'conflict', old[2], first and '1' or '0' }
 end
 local send_at, expires_at = num(ARGV[8]), num(ARGV[9])
 if expires_at == 0 and num(ARGV[12]) > 0 then expires_at = math.max(now, send_at) + num(ARGV[12]) end
@@ -26,7 +27,7 @@ count('queued', 1)
 if send_at > now then
   redis.call('HSET', key, 'sa', int(send_at))
   place(id, priority, 'due', send_at)
-else
-  place(id, priority, 'waiting', now)
+  return { 'accepted', 'queued', '0' }
 end
-return { 'accepted', 'queued', 1, 0 }
+place(id, priority, 'waiting', now)
+return { 'accepted', 'queued', '1' }

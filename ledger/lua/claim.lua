@@ -2,7 +2,7 @@
 -- ARGV: 2 id, 3 generation of the task, 4 token of this handler run, 5 how long the claim holds (ms),
 --       6 '1' if an operator pressed Run on the dead letter
 -- Returns: {verdict, now, status, attempt, spent, first intent, parked ms, expires at, priority, to, template id, in-doubt rule,
---           code, class, reason, messageId, content, until}
+--           code, class, reason, messageId, content, until, created at, intent}
 --   send    go on, the content is there          decide  the outcome of the last attempt wants a decision
 --   busy    another run is sending it            wait    its time has not come, the due set will bring it
 --   stale   a newer task stands for it           held    parked behind a hold until `until`
@@ -10,13 +10,13 @@
 local id, generation, token, lease, replay = ARGV[2], num(ARGV[3]), ARGV[4], num(ARGV[5]), ARGV[6] == '1'
 local key = record(id)
 local r = redis.call('HMGET', key, 'st', 'pr', 'gen', 'at', 'sp', 'fi', 'pk', 'ex', 'to', 'tp', 'od', 'co', 'cl', 're',
-  'mid', 'tok', 'dl', 'nb', 'ws', 'oc', 'in', 'ls')
+  'mid', 'tok', 'dl', 'nb', 'ws', 'oc', 'in', 'ls', 'ca')
 local st, priority, attempt = r[1], r[2], num(r[4])
 if not st then return { 'gone', int(now) } end
 
 local function reply(verdict, content, till)
   return { verdict, int(now), st, attempt, num(r[5]), r[6] or '0', r[7] or '0', r[8] or '0', priority, r[9], r[10] or '',
-    r[11] or '', r[12] or '', r[13] or '', r[14] or '', r[15] or '', content or '', int(till or 0) }
+    r[11] or '', r[12] or '', r[13] or '', r[14] or '', r[15] or '', content or '', int(till or 0), r[23] or '0', r[21] or '0' }
 end
 
 if generation < num(r[3]) then return reply('stale') end
@@ -89,6 +89,7 @@ r[6] = r[6] or int(now)
 if r[6] == '0' then r[6] = int(now) end
 if r[19] then r[7] = int(num(r[7]) + now - num(r[19])) end
 move(id, 'queued', 'sending')
+r[21] = int(now)
 redis.call('HSET', key, 'at', attempt, 'sp', r[5], 'fi', r[6], 'tok', token, 'in', int(now), 'dl', int(now + lease))
 if r[19] then redis.call('HSET', key, 'pk', r[7]) end
 if attempt > 1 or r[19] then redis.call('HDEL', key, 'oc', 'co', 'cl', 're', 'mid', 'nb', 'wf', 'ws', 'sa') end

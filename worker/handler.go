@@ -1,0 +1,288 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/gupdispatch/gupdispatch/flow"
+	"github.com/gupdispatch/gupdispatch/gupshup"
+	"github.com/gupdispatch/gupdispatch/ledger"
+	"github.com/gupdispatch/gupdispatch/message"
+)
+
+// Sender makes one attempt at Gupshup. Its error is always a *gupshup.Error.
+type Sender interface {
+	Send(ctx context.Context, r gupshup.Request) (gupshup.Receipt, error)
+}
+
+// Ledger is what the handler needs of the books.
+type Ledger interface {
+	Claim(ctx context.Context, q ledger.ClaimRequest) (ledger.Claim, error)
+	Commit(ctx context.Context, c ledger.Commit) (ledger.Committed, error)
+	Resolve(ctx context.Context, d ledger.Resolution) (ledger.Committed, error)
+}
+
+// Gate gives a handler its moment to send.
+type Gate interface {
+	Wait(ctx context.Context, p message.Priority) (flow.Slot, error)
+}
+
+// archiveText looks up the text with which a task was archived, if it was.
+type archiveText func(sender string, p message.Priority, taskID string) (string, error)
+
+const (
+	redisTimeout = 5 * time.Second        // one try at the ledger
+	claimSlack   = 5 * time.Second        // a claim holds that much longer than its request may take
+	redisPause   = 500 * time.Millisecond // between tries at a ledger that does not answer
+)
+
+// handler sends the messages of one sender. One run of it is one task: wait for a slot, claim, one HTTP attempt, commit.
+type handler struct {
+	name    string // of the sender
+	app     string
+	source  string
+	client  Sender
+	gate    Gate
+	ledger  Ledger
+	archive archiveText
+	limits  limits
+	timeout time.Duration // of one HTTP attempt
+	doubt   map[message.Priority]message.OnInDoubt
+	log     *zap.Logger
+	metrics *metrics
+	ending  <-chan struct{}                    // closed when the process has to end, whatever Redis does
+	slack   map[message.Priority]time.Duration // see grace in sweeper.go
+}
+
+// handle brings one message. The error is for asynq: nil ends the task, a *retryError brings it again, anything that wraps
+// asynq.SkipRetry archives it. result is told what the web UI shall show of a finished task.
+func (h *handler) handle(ctx context.Context, task message.Task, p message.Priority, result func(messageID string)) error {
+	slot, err := h.gate.Wait(ctx, p)
+	if err != nil {
+		return errStopping
+	}
+	c, token, started, err := h.claim(ctx, task, p)
+	if c.Verdict != ledger.Send {
+		slot.GiveBack()
+	}
+	switch {
+	case err != nil:
+		return err
+	case c.Verdict == ledger.AlreadyDead:
+		return archived(deadText(c.Code, c.Reason, c.MessageID, c.Attempt))
+	case c.Verdict == ledger.Decide:
+		return h.decideAgain(ctx, task, c, token)
+	case c.Verdict != ledger.Send:
+		h.log.Debug("message.skipped", zap.String("id", task.ID), zap.String("sender", h.name), zap.String("verdict", string(c.Verdict)))
+		return nil
+	}
+	receipt, sendErr := h.send(ctx, c, started)
+	err = h.finish(ctx, task, c, attempt{receipt: receipt, failed: asError(sendErr), took: time.Since(started)})
+	if err == nil && sendErr == nil {
+		result(receipt.MessageID)
+	}
+	return err
+}
+
+// claim asks the ledger whether to send. A dead letter whose archived task a person ran again is claimed as a replay.
+func (h *handler) claim(ctx context.Context, task message.Task, p message.Priority) (ledger.Claim, string, time.Time, error) {
+	q := ledger.ClaimRequest{
+		Sender: h.name, ID: task.ID, Generation: task.Generation, Token: message.NewID(), Lease: h.timeout + claimSlack,
+	}
+	ask := func() (c ledger.Claim, started time.Time, err error) {
+		ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+		defer cancel()
+		started = time.Now() // before the intent is written, so that the request ends before the claim does
+		c, err = h.ledger.Claim(ctx, q)
+		return c, started, err
+	}
+	c, started, err := ask()
+	if err == nil && c.Verdict == ledger.AlreadyDead {
+		text, lookupErr := h.archive(h.name, p, message.TaskID(task.ID, task.Generation))
+		if lookupErr == nil && isDeadText(text, c.Attempt) {
+			q.Replay = true
+			h.log.Info("message.replayed", zap.String("id", task.ID), zap.String("sender", h.name), zap.String("by", "asynq web UI"))
+			c, started, err = ask()
+		}
+	}
+	var unreadable *ledger.ContentError
+	if err != nil && !errors.As(err, &unreadable) {
+		// Unknown whether the claim was written. If it was, its lease runs out and the doubt is decided; nothing was sent.
+		return ledger.Claim{}, "", started, &retryError{text: "Redis did not answer the claim", delay: redisPause}
+	}
+	if unreadable != nil {
+		c.Content = gupshup.Content{} // Send refuses it as content, which makes it a dead letter
+	}
+	return c, q.Token, started, nil
+}
+
+// send makes the one attempt. It ends with the time that its intent was written for, also for a process that was stopped.
+func (h *handler) send(ctx context.Context, c ledger.Claim, started time.Time) (gupshup.Receipt, error) {
+	// A stopping worker lets requests finish, and asynq cancels its context only after that: our own deadline is the bound.
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), started.Add(h.timeout))
+	defer cancel()
+	if !time.Now().Before(started.Add(h.timeout)) {
+		return gupshup.Receipt{}, &gupshup.Error{Class: gupshup.ClassNotSent, Code: "stalled", Reason: "the worker stood still until the claim was over"}
+	}
+	return h.client.Send(ctx, gupshup.Request{Source: h.source, AppName: h.app, Destination: c.To, Content: c.Content})
+}
+
+// finish decides, writes down what the attempt came to, and tells asynq.
+func (h *handler) finish(ctx context.Context, task message.Task, c ledger.Claim, a attempt) error {
+	commit := ledger.Commit{Sender: h.name, ID: task.ID, Attempt: c.Attempt, Slack: h.slack[c.Priority]}
+	var v verdict
+	if a.failed == nil {
+		commit.Outcome, commit.Next, commit.Spends, commit.MessageID = ledger.OutcomeSubmitted, message.Submitted, true, a.receipt.MessageID
+	} else {
+		v = decide(h.failure(c, a.failed), h.limits)
+		commit = withFailure(commit, a.failed, v)
+	}
+	done, err := h.write(ctx, func(ctx context.Context) (ledger.Committed, error) { return h.ledger.Commit(ctx, commit) })
+	h.report(task, c, commit, v, done, a)
+	switch {
+	case err != nil:
+		// The process ends before Redis came back. The intent stands: whoever comes next finds the message in doubt.
+		return &retryError{text: "Redis did not answer the commit", delay: redisPause}
+	case done.Status == message.Submitted || !done.Applied:
+		return nil // taken, or the ledger knew better
+	}
+	return h.answer(v, commit.Code, commit.Reason, c)
+}
+
+// attempt is what one HTTP attempt came to.
+type attempt struct {
+	receipt gupshup.Receipt
+	failed  *gupshup.Error // nil: Gupshup took it
+	took    time.Duration
+}
+
+// answer tells asynq what the verdict means for the task.
+func (h *handler) answer(v verdict, code, reason string, c ledger.Claim) error {
+	switch v.action {
+	case archive:
+		h.metrics.deadLetters.WithLabelValues(h.name, v.code).Inc()
+		return archived(deadText(v.code, reason, c.MessageID, c.Attempt))
+	case retry:
+		return &retryError{text: fmt.Sprintf("%s · %s · attempt %d", code, reason, c.Attempt), delay: v.delay, spent: v.spends}
+	}
+	return nil // parked or in doubt: the due set brings it again
+}
+
+// withFailure fills in what a failed attempt came to.
+func withFailure(c ledger.Commit, e *gupshup.Error, v verdict) ledger.Commit {
+	c.Code, c.Class, c.Reason, c.Spends, c.Delay, c.Hold = v.code, e.Class, e.Reason, v.spends, v.delay, v.hold
+	switch e.Class {
+	case gupshup.ClassNotSent:
+		c.Outcome = ledger.OutcomeNotSent
+	case gupshup.ClassInDoubt:
+		c.Outcome = ledger.OutcomeInDoubt
+	default:
+		c.Outcome = ledger.OutcomeRefused
+	}
+	c.Next, c.WaitingFor = next(v)
+	return c
+}
+
+// next is the state that a verdict leads to.
+func next(v verdict) (s message.Status, waitingFor string) {
+	switch v.action {
+	case archive:
+		return message.Dead, ""
+	case doubt:
+		return message.InDoubt, ""
+	}
+	return message.Queued, v.waitingFor
+}
+
+// decideAgain lets the policy decide about a message whose last attempt is in doubt or failed by callback.
+func (h *handler) decideAgain(ctx context.Context, task message.Task, c ledger.Claim, token string) error {
+	f := h.failure(c, &gupshup.Error{Class: c.Class, Code: c.Code})
+	passed := c.Now.Sub(c.Intent)
+	f.waited = passed >= h.limits.doubtWindow
+	v := decide(f, h.limits)
+	if v.action == doubt {
+		v.delay -= passed
+	}
+	status, waitingFor := next(v)
+	d := ledger.Resolution{
+		Sender: h.name, ID: task.ID, Attempt: c.Attempt, Token: token, Next: status, Delay: v.delay, WaitingFor: waitingFor,
+		Code: v.code, Class: c.Class, Reason: c.Reason,
+	}
+	done, err := h.write(ctx, func(ctx context.Context) (ledger.Committed, error) { return h.ledger.Resolve(ctx, d) })
+	h.log.Info("message.decided", zap.String("id", task.ID), zap.String("sender", h.name), zap.Int("attempt", c.Attempt),
+		zap.String("class", string(c.Class)), zap.String("code", v.code), zap.String("action", string(v.action)),
+		zap.String("status", string(done.Status)), zap.String("why", v.why), zap.Error(err))
+	switch {
+	case err != nil:
+		return &retryError{text: "Redis did not answer the decision", delay: redisPause}
+	case !done.Applied:
+		return nil
+	}
+	return h.answer(v, v.code, c.Reason, c)
+}
+
+// failure gathers what the policy looks at.
+func (h *handler) failure(c ledger.Claim, e *gupshup.Error) failure {
+	onInDoubt := c.OnInDoubt
+	if onInDoubt == "" {
+		onInDoubt = h.doubt[c.Priority]
+	}
+	return failure{
+		class: e.Class, code: e.Code, retryAfter: e.RetryAfter, priority: c.Priority, onInDoubt: onInDoubt,
+		attempt: c.Attempt, spent: c.Spent, age: c.Age(), template: c.Template, jitter: rand.Float64(),
+		expired: !c.ExpiresAt.IsZero() && !c.Now.Before(c.ExpiresAt),
+	}
+}
+
+// write repeats a change of the ledger until it is confirmed: each may be applied twice, none may be left out. It outlives the
+// task's context, and gives up only when the process has to end.
+func (h *handler) write(ctx context.Context, change func(context.Context) (ledger.Committed, error)) (ledger.Committed, error) {
+	ctx = context.WithoutCancel(ctx)
+	for {
+		try, cancel := context.WithTimeout(ctx, redisTimeout)
+		done, err := change(try)
+		cancel()
+		if err == nil {
+			return done, nil
+		}
+		h.log.Warn("ledger.away", zap.String("sender", h.name), zap.Error(err))
+		select {
+		case <-h.ending:
+			return ledger.Committed{}, err
+		case <-time.After(redisPause):
+		}
+	}
+}
+
+// report writes the one line of an attempt and counts it.
+func (h *handler) report(task message.Task, c ledger.Claim, commit ledger.Commit, v verdict, done ledger.Committed, a attempt) {
+	h.metrics.attempted(h.name, c, done.Status, a.took)
+	fields := []zap.Field{
+		zap.String("id", task.ID), zap.String("sender", h.name), zap.String("priority", string(c.Priority)),
+		zap.Int("attempt", c.Attempt), zap.String("outcome", string(commit.Outcome)), zap.String("status", string(done.Status)),
+		zap.Duration("took", a.took),
+	}
+	if a.failed == nil {
+		h.log.Info("message.attempted", append(fields, zap.String("message_id", commit.MessageID))...)
+		return
+	}
+	h.log.Warn("message.attempted", append(fields, zap.String("class", string(commit.Class)), zap.String("code", commit.Code),
+		zap.String("reason", commit.Reason), zap.String("action", string(v.action)), zap.Duration("delay", v.delay), zap.String("why", v.why))...)
+}
+
+// asError reads a sender's error. One of another kind cannot be; were it, nobody would know what happened.
+func asError(err error) *gupshup.Error {
+	if err == nil {
+		return nil
+	}
+	var e *gupshup.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &gupshup.Error{Class: gupshup.ClassInDoubt, Code: "unexpected", Reason: "the client failed in an unknown way"}
+}

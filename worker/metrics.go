@@ -1,0 +1,54 @@
+package worker
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gupdispatch/gupdispatch/ledger"
+	"github.com/gupdispatch/gupdispatch/message"
+)
+
+// metrics are what a worker counts. Names are part of the contract: docs/metrics.md.
+type metrics struct {
+	messages      *prometheus.CounterVec
+	sendDuration  prometheus.Histogram
+	enqueueToSend *prometheus.HistogramVec
+	deadLetters   *prometheus.CounterVec
+	paceWait      prometheus.Histogram
+}
+
+var latencies = []float64{.005, .01, .025, .05, .1, .15, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{
+		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gupdispatch_messages_total", Help: "Attempts by the state in which they left the message.",
+		}, []string{"sender", "priority", "status"}),
+		sendDuration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "gupdispatch_send_duration_seconds", Help: "One HTTP attempt at Gupshup.", Buckets: latencies[:12],
+		}),
+		enqueueToSend: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "gupdispatch_enqueue_to_send_seconds", Help: "From acceptance to the first request at Gupshup.", Buckets: latencies,
+		}, []string{"priority"}),
+		deadLetters: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gupdispatch_dead_letters_total", Help: "Messages that ended as dead letters.",
+		}, []string{"sender", "code"}),
+		paceWait: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "gupdispatch_pace_wait_seconds", Help: "How long handlers waited for their slot.", Buckets: latencies[:14],
+		}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.messages, m.sendDuration, m.enqueueToSend, m.deadLetters, m.paceWait)
+	}
+	return m
+}
+
+// attempted counts one attempt.
+func (m *metrics) attempted(sender string, c ledger.Claim, status message.Status, took time.Duration) {
+	m.messages.WithLabelValues(sender, string(c.Priority), string(status)).Inc()
+	m.sendDuration.Observe(took.Seconds())
+	if c.Attempt == 1 {
+		m.enqueueToSend.WithLabelValues(string(c.Priority)).Observe(c.Now.Sub(c.CreatedAt).Seconds())
+	}
+}

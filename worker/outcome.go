@@ -1,0 +1,74 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hibiken/asynq"
+)
+
+// retryError tells asynq to bring the task again after delay. Its text is what ops see in the web UI.
+type retryError struct {
+	text  string
+	delay time.Duration
+	spent bool // counts as a failure in asynq's statistics
+}
+
+func (e *retryError) Error() string { return e.text }
+
+// errStopping ends a handler that was still waiting for its slot when the worker stopped: nothing was spent.
+var errStopping = &retryError{text: "the worker stopped before it was this message's turn"}
+
+// archived tells asynq to archive the task, with what ops must know in the text: asynqmon shows nothing else of it.
+func archived(text string) error { return fmt.Errorf("%s: %w", text, asynq.SkipRetry) }
+
+const deadLetter = "dead letter: "
+
+// deadText is the text of an archived dead letter: code · reason · messageId · attempt.
+func deadText(code, reason, messageID string, attempt int) string {
+	if messageID == "" {
+		messageID = "none"
+	}
+	text := fmt.Sprintf("%s%s · %s · messageId %s · attempt %d", deadLetter, code, reason, messageID, attempt)
+	if code == CodeInDoubt {
+		text += " · it may have been delivered, running it again may send it twice"
+	}
+	return text
+}
+
+// isDeadText says whether an asynq task's last error is ours, about this very attempt. If so and the task comes again, a
+// person pressed Run in the web UI; asynq's own redeliveries carry other errors.
+func isDeadText(lastErr string, attempt int) bool {
+	if !strings.HasPrefix(lastErr, deadLetter) {
+		return false
+	}
+	_, rest, ok := strings.Cut(lastErr, " · attempt ")
+	if !ok {
+		return false
+	}
+	var n int
+	if _, err := fmt.Sscanf(rest, "%d", &n); err != nil {
+		return false
+	}
+	return n == attempt
+}
+
+// asynq's two questions about an error of ours. A lost lease (a worker was killed) is nobody's failure.
+
+func isFailure(err error) bool {
+	var r *retryError
+	if errors.As(err, &r) {
+		return r.spent
+	}
+	return errors.Is(err, asynq.SkipRetry)
+}
+
+func retryDelay(_ int, err error, _ *asynq.Task) time.Duration {
+	var r *retryError
+	if errors.As(err, &r) {
+		return r.delay
+	}
+	return time.Second
+}

@@ -1,0 +1,61 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/gupdispatch/gupdispatch/message"
+)
+
+// queueState is what the sweeper must know of an asynq queue to tell a lost task from one that waits its turn.
+type queueState struct {
+	pending int64
+	active  int64 // dequeued: handlers have them, waiting for a slot or sending
+	paused  bool
+}
+
+// queueStates reads the three queues of a sender in one round trip. It looks at asynq's own keys, because asynq's Inspector
+// samples the memory of whole queues for the same answer; TestQueueStatesAgreeWithAsynq fails if asynq ever moves them.
+func queueStates(ctx context.Context, rdb redis.UniversalClient, sender string) (map[message.Priority]queueState, error) {
+	type answers struct{ pending, active, paused *redis.IntCmd }
+	asked := map[message.Priority]answers{}
+	_, err := rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for _, p := range message.Priorities {
+			key := "asynq:{" + message.Queue(sender, p) + "}:"
+			asked[p] = answers{pipe.LLen(ctx, key+"pending"), pipe.LLen(ctx, key+"active"), pipe.Exists(ctx, key+"paused")}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("queues of %s: %w", sender, err)
+	}
+	states := make(map[message.Priority]queueState, len(asked))
+	for p, a := range asked {
+		states[p] = queueState{pending: a.pending.Val(), active: a.active.Val(), paused: a.paused.Val() == 1}
+	}
+	return states, nil
+}
+
+// archiveOf looks up the text with which asynq archived, or would show, a task.
+func archiveOf(inspector *asynq.Inspector) archiveText {
+	return func(sender string, p message.Priority, taskID string) (string, error) {
+		info, err := inspector.GetTaskInfo(message.Queue(sender, p), taskID)
+		if err != nil {
+			return "", err
+		}
+		return info.LastErr, nil
+	}
+}
+
+// DeleteTask removes an archived or finished task from the web UI's lists. That it is not there is no error.
+func DeleteTask(inspector *asynq.Inspector, sender string, p message.Priority, taskID string) error {
+	err := inspector.DeleteTask(message.Queue(sender, p), taskID)
+	if errors.Is(err, asynq.ErrTaskNotFound) || errors.Is(err, asynq.ErrQueueNotFound) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,145 @@
+package worker
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
+
+	"github.com/gupdispatch/gupdispatch/ledger"
+	"github.com/gupdispatch/gupdispatch/message"
+	"github.com/gupdispatch/gupdispatch/producer"
+)
+
+// grace is how far a task may be overtaken, or how late a retry may be, before it counts as lost.
+var grace = map[message.Priority]time.Duration{
+	message.Critical: 3 * time.Second, // found, enqueued and taken again within 5 s of its loss
+	message.Default:  15 * time.Second,
+	message.Bulk:     time.Minute,
+}
+
+const (
+	sweepMost   = 500             // messages of each kind in one sweep
+	sweepLease  = 2 * time.Second // a dead sweeper is followed by another after this
+	queueLook   = time.Second     // how often the sweeper looks at asynq's queues
+	sweepPushes = 16              // goroutines that enqueue what a sweep found
+)
+
+// sweeps is the sweeper's part of the ledger.
+type sweeps interface {
+	Sweep(ctx context.Context, q ledger.SweepRequest) (ledger.Sweep, error)
+}
+
+// sweeper brings back what time or trouble has set aside: retries, the end of waits and of doubts, and messages whose task was
+// lost. It decides nothing: it enqueues, and the handler asks the ledger what to do. One process sweeps a sender at a time.
+type sweeper struct {
+	sender   string
+	rate     float64
+	owner    string
+	interval time.Duration
+	ledger   sweeps
+	rdb      redis.UniversalClient
+	queue    *producer.Enqueuer
+	log      *zap.Logger
+	metrics  *metrics
+
+	looked time.Time
+	idle   map[message.Priority]bool
+	grace  map[message.Priority]time.Duration
+}
+
+// run sweeps until ctx ends.
+func (s *sweeper) run(ctx context.Context) {
+	ticker := time.NewTicker(s.interval)
+	defer ticker.Stop()
+	away := false
+	for {
+		more, err := s.sweep(ctx)
+		if failed := err != nil && ctx.Err() == nil; failed != away {
+			away = failed
+			s.log.Warn("sweeper.redis", zap.String("sender", s.sender), zap.Bool("away", away), zap.Error(err))
+		}
+		if more && err == nil && ctx.Err() == nil {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// sweep is one look at the books.
+func (s *sweeper) sweep(ctx context.Context) (more bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	if err := s.look(ctx); err != nil {
+		return false, err
+	}
+	found, err := s.ledger.Sweep(ctx, ledger.SweepRequest{
+		Sender: s.sender, Owner: s.owner, Lease: max(sweepLease, 5*s.interval), Most: sweepMost, Grace: s.grace, Idle: s.idle,
+	})
+	if err != nil || !found.Leader {
+		return false, err
+	}
+	s.enqueue(ctx, found.Requeue)
+	return found.More, nil
+}
+
+// look finds out which asynq queues are empty, and how long the handlers ahead of a message may take.
+func (s *sweeper) look(ctx context.Context) error {
+	if time.Since(s.looked) < queueLook {
+		return nil
+	}
+	states, err := queueStates(ctx, s.rdb, s.sender)
+	if err != nil {
+		return err
+	}
+	s.looked = time.Now()
+	s.idle, s.grace = patience(states, s.rate)
+	return nil
+}
+
+// patience says which queues are empty and not paused, and how long to wait for a message before its task counts as lost:
+// never less than three times what the handlers ahead of it take.
+func patience(states map[message.Priority]queueState, rate float64) (idle map[message.Priority]bool, wait map[message.Priority]time.Duration) {
+	idle, wait = map[message.Priority]bool{}, map[message.Priority]time.Duration{}
+	handlers := int64(0)
+	for _, p := range message.Priorities { // most urgent first: all before it take their slots earlier
+		q := states[p]
+		handlers += q.active
+		idle[p] = q.pending == 0 && !q.paused
+		wait[p] = max(grace[p], time.Duration(3*float64(handlers)/rate*float64(time.Second)))
+	}
+	return idle, wait
+}
+
+// enqueue gives new tasks to what was found. What fails here is found again after its grace.
+func (s *sweeper) enqueue(ctx context.Context, found []ledger.Requeued) {
+	next := make(chan ledger.Requeued)
+	var wg sync.WaitGroup
+	for range min(sweepPushes, len(found)) {
+		wg.Go(func() {
+			for q := range next {
+				if err := s.queue.Enqueue(ctx, TaskOf(s.sender, q), q.Priority); err != nil {
+					s.log.Warn("sweeper.not_enqueued", zap.String("id", q.ID), zap.String("sender", s.sender), zap.Error(err))
+				}
+			}
+		})
+	}
+	for _, q := range found {
+		next <- q
+	}
+	close(next)
+	wg.Wait()
+}
+
+// TaskOf is the asynq task of a message that is to be enqueued anew.
+func TaskOf(sender string, q ledger.Requeued) message.Task {
+	return message.Task{
+		Sender: sender, ID: q.ID, Generation: q.Generation, To: message.MaskNumber(q.To), Template: q.Template,
+	}
+}

@@ -1,0 +1,196 @@
+// Package worker takes messages from their asynq queues, sends each once, and decides what becomes of failures.
+//
+// The way of one message is handler.go from top to bottom: slot, claim, one HTTP attempt, commit. policy.go is the table that
+// turns a failure into an action. sweeper.go brings back what time or trouble has set aside. server.go is all that asynq needs.
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
+
+	"github.com/gupdispatch/gupdispatch/flow"
+	"github.com/gupdispatch/gupdispatch/ledger"
+	"github.com/gupdispatch/gupdispatch/message"
+	"github.com/gupdispatch/gupdispatch/producer"
+)
+
+// SenderConfig is one sender that this worker sends for.
+type SenderConfig struct {
+	Name      string
+	App       string // src.name
+	Source    string // digits
+	Client    Sender
+	Rate      float64 // messages per second, over all replicas
+	Burst     int
+	OnInDoubt map[message.Priority]message.OnInDoubt
+}
+
+// Config is what a Worker needs. The clients stay the caller's.
+type Config struct {
+	Redis      redis.UniversalClient // for the ledger and the pace; may repeat commands
+	QueueRedis redis.UniversalClient // for asynq's servers; must not repeat commands: a repeated dequeue strands a task
+	Ledger     *ledger.Ledger
+	Senders    []SenderConfig
+
+	Concurrency     map[message.Priority]int // handlers of each queue
+	Pumps           int                      // asynq servers for each default and bulk queue; 0 chooses by rate and round-trip time
+	HTTPTimeout     time.Duration
+	ShutdownTimeout time.Duration // longer than HTTPTimeout: sends in flight finish
+	SweepInterval   time.Duration
+	Budget          map[message.Priority]Budget
+	BackoffBase     time.Duration
+	BackoffCap      time.Duration
+	RetryAfterCap   time.Duration
+	DoubtWindow     time.Duration
+
+	Log      *zap.Logger
+	Registry prometheus.Registerer // nil: no metrics
+}
+
+// Worker sends. Make it with New, run it once with Run.
+type Worker struct {
+	cfg     Config
+	metrics *metrics
+	gates   []*flow.Gate
+	ending  chan struct{}
+}
+
+// New checks the configuration and makes a worker. It connects to nothing.
+func New(cfg Config) (*Worker, error) {
+	var problems []error
+	if cfg.Redis == nil || cfg.QueueRedis == nil || cfg.Ledger == nil {
+		problems = append(problems, errors.New("worker: Redis, QueueRedis and Ledger must be given"))
+	}
+	if len(cfg.Senders) == 0 {
+		problems = append(problems, errors.New("worker: no senders given"))
+	}
+	for _, s := range cfg.Senders {
+		if err := (flow.GateConfig{Sender: s.Name, Rate: s.Rate, Burst: s.Burst}).Validate(); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	if cfg.HTTPTimeout <= 0 || cfg.ShutdownTimeout <= cfg.HTTPTimeout {
+		problems = append(problems, fmt.Errorf("worker: shutdown timeout %s must be longer than the HTTP timeout %s", cfg.ShutdownTimeout, cfg.HTTPTimeout))
+	}
+	for _, p := range message.Priorities {
+		if cfg.Concurrency[p] < 1 || cfg.Budget[p].Attempts < 1 || cfg.Budget[p].MaxAge <= 0 {
+			problems = append(problems, fmt.Errorf("worker: %s needs handlers, attempts and a maximal age", p))
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	if cfg.Log == nil {
+		cfg.Log = zap.NewNop()
+	}
+	return &Worker{cfg: cfg, metrics: newMetrics(cfg.Registry), ending: make(chan struct{})}, nil
+}
+
+// Run sends until ctx ends, and then stops in order: no new tasks, handlers that wait for a slot give up, requests in flight
+// finish and are written down, all within ShutdownTimeout. It returns an error only if it could not start.
+func (w *Worker) Run(ctx context.Context) error {
+	servers, err := w.start(ctx)
+	if err != nil {
+		return err
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var group sync.WaitGroup
+	for i, s := range w.cfg.Senders {
+		group.Go(func() { w.gates[i].Run(background) })
+		group.Go(func() { w.sweeper(s).run(ctx) })
+	}
+	w.cfg.Log.Info("worker.started", zap.Int("senders", len(w.cfg.Senders)), zap.Int("servers", len(servers)))
+	<-ctx.Done()
+
+	w.cfg.Log.Info("worker.stopping")
+	for _, s := range servers {
+		s.Stop()
+	}
+	for _, g := range w.gates {
+		g.Close()
+	}
+	end := time.AfterFunc(w.cfg.ShutdownTimeout, func() { close(w.ending) })
+	var down sync.WaitGroup
+	for _, s := range servers {
+		down.Go(s.Shutdown)
+	}
+	down.Wait()
+	end.Stop()
+	stop()
+	group.Wait()
+	w.cfg.Log.Info("worker.stopped")
+	return nil
+}
+
+// start makes the gates and starts the asynq servers of all queues.
+func (w *Worker) start(ctx context.Context) ([]*asynq.Server, error) {
+	var servers []*asynq.Server
+	inspector := asynq.NewInspectorFromRedisClient(w.cfg.QueueRedis)
+	trip := w.roundTrip(ctx)
+	for _, s := range w.cfg.Senders {
+		gate := flow.NewGate(w.cfg.Redis, flow.GateConfig{
+			Sender: s.Name, Rate: s.Rate, Burst: s.Burst,
+			OnWait: func(_ message.Priority, waited time.Duration) { w.metrics.paceWait.Observe(waited.Seconds()) },
+			OnRedis: func(err error) {
+				w.cfg.Log.Warn("pace.redis", zap.String("sender", s.Name), zap.Bool("away", err != nil), zap.Error(err))
+			},
+		})
+		w.gates = append(w.gates, gate)
+		h := w.handler(s, gate, inspector)
+		for _, p := range message.Priorities {
+			for _, concurrency := range pumps(p, w.cfg.Concurrency[p], w.cfg.Pumps, s.Rate, trip) {
+				server := w.server(s.Name, p, concurrency)
+				if err := server.Start(processor{h: h, priority: p}); err != nil {
+					for _, started := range servers {
+						started.Shutdown()
+					}
+					return nil, fmt.Errorf("worker: queue %s: %w", message.Queue(s.Name, p), err)
+				}
+				servers = append(servers, server)
+			}
+		}
+	}
+	return servers, nil
+}
+
+func (w *Worker) handler(s SenderConfig, gate Gate, inspector *asynq.Inspector) *handler {
+	return &handler{
+		name: s.Name, app: s.App, source: s.Source, client: s.Client, gate: gate, ledger: w.cfg.Ledger,
+		archive: archiveOf(inspector), timeout: w.cfg.HTTPTimeout, doubt: s.OnInDoubt, log: w.cfg.Log, metrics: w.metrics,
+		ending: w.ending, slack: grace,
+		limits: limits{
+			budget: w.cfg.Budget, base: w.cfg.BackoffBase, cap: w.cfg.BackoffCap,
+			retryAfterCap: w.cfg.RetryAfterCap, doubtWindow: w.cfg.DoubtWindow,
+		},
+	}
+}
+
+func (w *Worker) sweeper(s SenderConfig) *sweeper {
+	return &sweeper{
+		sender: s.Name, rate: s.Rate, owner: message.NewID(), interval: w.cfg.SweepInterval, ledger: w.cfg.Ledger,
+		rdb: w.cfg.Redis, queue: producer.NewEnqueuer(w.cfg.Redis), log: w.cfg.Log, metrics: w.metrics,
+	}
+}
+
+// roundTrip measures how far away Redis is, for the number of pumps. Any answer will do; without one it counts as near.
+func (w *Worker) roundTrip(ctx context.Context) time.Duration {
+	best := time.Second
+	for range 5 {
+		try, cancel := context.WithTimeout(ctx, time.Second)
+		began := time.Now()
+		err := w.cfg.QueueRedis.Ping(try).Err()
+		cancel()
+		if err == nil {
+			best = min(best, time.Since(began))
+		}
+	}
+	return best
+}
