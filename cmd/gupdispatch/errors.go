@@ -1,0 +1,55 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/gupdispatch/gupdispatch/config"
+	"github.com/gupdispatch/gupdispatch/gupshup"
+)
+
+// usageError is a command line that cannot be understood. It ends with exitUsage.
+type usageError struct{ text string }
+
+func (e *usageError) Error() string { return e.text }
+
+func usagef(format string, args ...any) error { return &usageError{text: fmt.Sprintf(format, args...)} }
+
+// errReported ends a command whose failure has been told in full already.
+var errReported = errors.New("failed, as reported above")
+
+// report prints an error and returns the exit code that belongs to it.
+func (e *env) report(err error) int {
+	var usage *usageError
+	var problems config.Problems
+	switch {
+	case errors.Is(err, errReported):
+		return exitFailed
+	case errors.As(err, &problems):
+		e.note("gupdispatch: %s", err)
+		return exitUsage
+	case errors.As(err, &usage):
+		e.note("gupdispatch: %s", err)
+		return exitUsage
+	}
+	e.note("gupdispatch: %s", explain(err))
+	return exitFailed
+}
+
+// explain is an error for people: the fields of a message that are wrong come one on a line.
+func explain(err error) string {
+	var fields gupshup.FieldErrors
+	if !errors.As(err, &fields) {
+		return err.Error()
+	}
+	if len(fields) == 1 {
+		return "the message is not valid: " + fields[0].Error()
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "the message is not valid, %d fields are wrong:", len(fields))
+	for _, f := range fields {
+		b.WriteString("\n  " + f.Error())
+	}
+	return b.String()
+}
