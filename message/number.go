@@ -7,7 +7,10 @@ import (
 	"github.com/nyaruka/phonenumbers"
 )
 
-var errNumber = errors.New("is not a possible phone number: give it with its country code, such as 919876543210")
+var errNumber = errors.New("is not a possible phone number: give it with its country code, such as 447700900123")
+
+// mexicanMobile begins the WhatsApp ids of Mexican mobiles. The 1 left Mexico's numbering plan in 2020, but not WhatsApp.
+const mexicanMobile = "521"
 
 // NormaliseNumber turns a number as people write it (+91 98765 43210, 00… not understood) into the digits that Gupshup wants
 // (919876543210). Digits without a + are taken as international; region, an ISO region such as IN, also admits national
@@ -28,6 +31,9 @@ func NormaliseNumber(raw, region string) (string, error) {
 		return "", errNumber
 	}
 	parse, in := "+"+digits, ""
+	if rest, mobile := strings.CutPrefix(digits, mexicanMobile); mobile && len(rest) == 10 {
+		parse = "+52" + rest
+	}
 	if region != "" && strings.HasPrefix(digits, "0") {
 		parse, in = digits, region
 	}

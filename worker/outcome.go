@@ -24,14 +24,17 @@ var errStopping = &retryError{text: "the worker stopped before it was this messa
 // archived tells asynq to archive the task, with what ops must know in the text: asynqmon shows nothing else of it.
 func archived(text string) error { return fmt.Errorf("%s: %w", text, asynq.SkipRetry) }
 
-const deadLetter = "dead letter: "
+const (
+	deadLetter  = "dead letter: "
+	attemptMark = " · attempt "
+)
 
 // deadText is the text of an archived dead letter: code · reason · messageId · attempt.
 func deadText(code, reason, messageID string, attempt int) string {
 	if messageID == "" {
 		messageID = "none"
 	}
-	text := fmt.Sprintf("%s%s · %s · messageId %s · attempt %d", deadLetter, code, reason, messageID, attempt)
+	text := fmt.Sprintf("%s%s · %s · messageId %s%s%d", deadLetter, code, reason, messageID, attemptMark, attempt)
 	if code == CodeInDoubt {
 		text += " · it may have been delivered, running it again may send it twice"
 	}
@@ -41,18 +44,13 @@ func deadText(code, reason, messageID string, attempt int) string {
 // isDeadText says whether an asynq task's last error is ours, about this very attempt. If so and the task comes again, a
 // person pressed Run in the web UI; asynq's own redeliveries carry other errors.
 func isDeadText(lastErr string, attempt int) bool {
-	if !strings.HasPrefix(lastErr, deadLetter) {
-		return false
-	}
-	_, rest, ok := strings.Cut(lastErr, " · attempt ")
-	if !ok {
+	at := strings.LastIndex(lastErr, attemptMark) // the reason before it is the provider's
+	if !strings.HasPrefix(lastErr, deadLetter) || at < 0 {
 		return false
 	}
 	var n int
-	if _, err := fmt.Sscanf(rest, "%d", &n); err != nil {
-		return false
-	}
-	return n == attempt
+	_, err := fmt.Sscanf(lastErr[at+len(attemptMark):], "%d", &n)
+	return err == nil && n == attempt
 }
 
 // asynq's two questions about an error of ours. A lost lease (a worker was killed) is nobody's failure.
