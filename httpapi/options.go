@@ -37,6 +37,10 @@ type Options struct {
 	// says how to configure them and shows nothing else.
 	UIUsers []UIUser
 
+	// WithoutUI leaves the web UI out: /ui/ is not found. For a process that
+	// only shows health and metrics.
+	WithoutUI bool
+
 	// UIReadOnly refuses every action in the web UI, whatever the role.
 	UIReadOnly bool
 

@@ -61,8 +61,10 @@ func (s *Server) routes(ui http.Handler) http.Handler {
 	mux.HandleFunc("GET /healthz", alive)
 	mux.Handle("GET /readyz", s.ready)
 	mux.Handle("GET /metrics", metrics(s.opts.Registry, s.opts.Log))
-	mux.Handle("/ui", ui)
-	mux.Handle("/ui/", ui)
+	if !s.opts.WithoutUI {
+		mux.Handle("/ui", ui)
+		mux.Handle("/ui/", ui)
+	}
 	return secureHeaders(mux)
 }
 

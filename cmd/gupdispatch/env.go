@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/gupdispatch/gupdispatch/config"
@@ -44,10 +45,13 @@ func newEnv(environ []string, stdin io.Reader, stdout, stderr io.Writer) *env {
 func (e *env) execute(ctx context.Context, args []string) int {
 	root := newRoot(e)
 	root.SetArgs(args)
-	if err := root.ExecuteContext(ctx); err != nil {
-		return e.report(err)
+	begun := false // until a command begins, every error is about the command line
+	root.PersistentPreRun = func(*cobra.Command, []string) { begun = true }
+	err := root.ExecuteContext(ctx)
+	if err != nil && !begun {
+		err = &usageError{text: err.Error()}
 	}
-	return exitOK
+	return e.report(err)
 }
 
 // config loads the configuration that --config names, or the default one.

@@ -19,11 +19,13 @@ func usagef(format string, args ...any) error { return &usageError{text: fmt.Spr
 // errReported ends a command whose failure has been told in full already.
 var errReported = errors.New("failed, as reported above")
 
-// report prints an error and returns the exit code that belongs to it.
+// report prints an error, if there is one, and returns the exit code that belongs to it.
 func (e *env) report(err error) int {
 	var usage *usageError
 	var problems config.Problems
 	switch {
+	case err == nil:
+		return exitOK
 	case errors.Is(err, errReported):
 		return exitFailed
 	case errors.As(err, &problems):

@@ -14,7 +14,8 @@ const redisPatience = 30 * time.Second
 // newRoot is the table of all commands.
 func newRoot(e *env) *cobra.Command {
 	root := group("gupdispatch", "Hand over WhatsApp messages; each reaches Gupshup once, at the right pace, and its end is known",
-		newVersionCommand(e),
+		newServeCommand(e), newWorkerCommand(e),
+		newConfigCommand(e), newVersionCommand(e),
 	)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetIn(e.stdin)

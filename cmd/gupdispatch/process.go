@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/gupdispatch/gupdispatch/config"
+)
+
+func newWorkerCommand(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use: "worker", Short: "Send messages, until it is told to stop",
+		Long: "Send messages, until SIGTERM or SIGINT: then requests in flight are finished and recorded. It opens no port, unless workers.listen\n" +
+			"is set: there it answers /healthz, /readyz and /metrics.",
+		Args: exactly(0, ""),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := e.config()
+			if err != nil {
+				return err
+			}
+			return e.process(c.Context(), cfg, door{listen: cfg.Workers.Listen}, cfg.CheckSenderKeys())
+		},
+	}
+}
+
+func newServeCommand(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use: "serve", Short: "Send messages and serve the web UI, health and metrics",
+		Long: "What `worker` does, and on http.listen the web UI of the queues (/ui/), /healthz, /readyz and /metrics.",
+		Args: exactly(0, ""),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := e.config()
+			if err != nil {
+				return err
+			}
+			return e.process(c.Context(), cfg, door{listen: cfg.HTTP.Listen, ui: true}, cfg.CheckSenderKeys(), cfg.CheckHTTPSecrets())
+		},
+	}
+}
+
+// door is where a process can be reached.
+type door struct {
+	listen string // "" opens no port
+	ui     bool
+	opened func(address string) // told where it listens; nil prints a line
+}
+
+// process runs a worker and its door until ctx ends. secrets are the results of the configuration's checks for what it needs.
+func (e *env) process(ctx context.Context, cfg *config.Config, d door, secrets ...error) error {
+	if err := joinProblems(secrets...); err != nil {
+		return err
+	}
+	a, err := e.build(ctx, cfg, newLog(cfg.Log, e.stderr))
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	a.warnOfRedis(ctx)
+	return a.run(ctx, d)
+}
+
+// joinProblems makes one list of several.
+func joinProblems(errs ...error) error {
+	var all config.Problems
+	for _, err := range errs {
+		var some config.Problems
+		if errors.As(err, &some) {
+			all = append(all, some...)
+		} else if err != nil {
+			return err
+		}
+	}
+	if len(all) > 0 {
+		return all
+	}
+	return nil
+}
+
+// run starts everything and, when ctx ends or a part fails, stops it in order: no new requests and no new tasks; what is under
+// way is finished and written down; idle connections to Gupshup are closed. Redis is closed by the caller, after all that.
+func (a *app) run(ctx context.Context, d door) error {
+	registry := a.registry()
+	w, hangUp, err := a.worker(registry)
+	if err != nil {
+		return err
+	}
+	defer hangUp()
+	group, ctx := errgroup.WithContext(ctx)
+	if d.listen != "" {
+		server, err := a.httpServer(d.listen, d.ui, registry)
+		if err != nil {
+			return err
+		}
+		address, err := server.Listen(ctx) // before anything is sent: a port in use is noticed at once
+		if err != nil {
+			return err
+		}
+		a.tell(d, address)
+		group.Go(func() error { return server.Serve(ctx) })
+	}
+	group.Go(func() error { return w.Run(ctx) })
+	return a.ended(ctx, group.Wait)
+}
+
+func (a *app) tell(d door, address net.Addr) {
+	if d.opened != nil {
+		d.opened(address.String())
+		return
+	}
+	paths := "/healthz, /readyz, /metrics"
+	if d.ui {
+		paths = "/ui/, " + paths
+	}
+	fmt.Fprintf(a.env.stdout, "listening on http://%s (%s)\n", address, paths)
+}
+
+// ended waits for the parts. Each of them is bounded by workers.shutdown_timeout; should one hang all the same, the process ends
+// halfway between that and workers.stop_grace, rather than be killed without a word.
+func (a *app) ended(ctx context.Context, wait func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- wait() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	c := a.cfg.Workers
+	limit := c.ShutdownTimeout + (c.StopGrace-c.ShutdownTimeout)/2
+	late := time.NewTimer(limit)
+	defer late.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-late.C:
+		a.log.Error("process.stuck", zap.Duration("after", limit))
+		return fmt.Errorf("still not stopped %s after it was told to: ended by force; what was in flight counts as in doubt", limit)
+	}
+}

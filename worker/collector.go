@@ -1,0 +1,133 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/gupdispatch/gupdispatch/ledger"
+	"github.com/gupdispatch/gupdispatch/message"
+)
+
+// scrapeTimeout is how long one scrape may ask Redis: below Prometheus' own limit, so that the process's other metrics arrive
+// when Redis does not.
+const scrapeTimeout = 3 * time.Second
+
+// Collector tells Prometheus how queues and books stand in Redis, which is the same whichever process is asked.
+type Collector struct {
+	rdb     redis.UniversalClient
+	ledger  *ledger.Ledger
+	senders []string
+
+	depth, oldest, inDoubt, duplicates *prometheus.Desc
+}
+
+// NewCollector makes a collector for the queues and books of senders. The client stays the caller's.
+func NewCollector(rdb redis.UniversalClient, l *ledger.Ledger, senders []string) *Collector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(name, help, labels, nil)
+	}
+	return &Collector{
+		rdb: rdb, ledger: l, senders: senders,
+		depth:      desc("gupdispatch_queue_depth", "Tasks of an asynq queue by state.", "queue", "state"),
+		oldest:     desc("gupdispatch_oldest_pending_seconds", "How long the first task of an asynq queue has been waiting to be taken; 0 if none waits.", "queue"),
+		inDoubt:    desc("gupdispatch_in_doubt", "Messages of which nobody knows whether Gupshup took them.", "sender"),
+		duplicates: desc("gupdispatch_duplicates_total", "Messages that Gupshup took twice, each out of a doubt.", "sender"),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{c.depth, c.oldest, c.inDoubt, c.duplicates} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector. What Redis does not answer in time is missing from the scrape, and logged by its server.
+func (c *Collector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+	defer cancel()
+	for _, s := range c.senders {
+		if err := c.queues(ctx, s, ch); err != nil {
+			ch <- prometheus.NewInvalidMetric(c.depth, err)
+			return
+		}
+		books, err := c.ledger.Audit(ctx, s)
+		if err != nil {
+			ch <- prometheus.NewInvalidMetric(c.inDoubt, err)
+			return
+		}
+		ch <- prometheus.MustNewConstMetric(c.inDoubt, prometheus.GaugeValue, float64(books.Counts[message.InDoubt]), s)
+		ch <- prometheus.MustNewConstMetric(c.duplicates, prometheus.CounterValue, float64(books.Duplicates), s)
+	}
+}
+
+// queueCounts says where asynq keeps the tasks of each state: lists, and sorted sets.
+var queueCounts = []struct {
+	state string
+	set   bool
+}{{"pending", false}, {"active", false}, {"scheduled", true}, {"retry", true}, {"archived", true}, {"completed", true}}
+
+// queues reads the three queues of a sender in two round trips; like queueStates, and for the same reason, from asynq's own keys.
+func (c *Collector) queues(ctx context.Context, sender string, ch chan<- prometheus.Metric) error {
+	type answers struct {
+		counts []*redis.IntCmd
+		first  *redis.StringCmd
+	}
+	asked := map[message.Priority]answers{}
+	_, err := c.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for _, p := range message.Priorities {
+			key, a := "asynq:{"+message.Queue(sender, p)+"}:", answers{}
+			for _, q := range queueCounts {
+				if q.set {
+					a.counts = append(a.counts, pipe.ZCard(ctx, key+q.state))
+				} else {
+					a.counts = append(a.counts, pipe.LLen(ctx, key+q.state))
+				}
+			}
+			a.first = pipe.LIndex(ctx, key+"pending", -1) // asynq adds in front and takes from the back
+			asked[p] = a
+		}
+		return nil
+	})
+	if err != nil && err != redis.Nil { //nolint:errorlint // an empty queue's LIndex; the pipeline returns it bare
+		return fmt.Errorf("queues of %s: %w", sender, err)
+	}
+	since := map[message.Priority]*redis.StringCmd{}
+	_, err = c.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for p, a := range asked {
+			if id := a.first.Val(); id != "" {
+				since[p] = pipe.HGet(ctx, "asynq:{"+message.Queue(sender, p)+"}:t:"+id, "pending_since")
+			}
+		}
+		return nil
+	})
+	if err != nil && err != redis.Nil { //nolint:errorlint // a task that was taken meanwhile
+		return fmt.Errorf("queues of %s: %w", sender, err)
+	}
+	now := time.Now()
+	for p, a := range asked {
+		queue := message.Queue(sender, p)
+		for i, q := range queueCounts {
+			ch <- prometheus.MustNewConstMetric(c.depth, prometheus.GaugeValue, float64(a.counts[i].Val()), queue, q.state)
+		}
+		ch <- prometheus.MustNewConstMetric(c.oldest, prometheus.GaugeValue, waited(since[p], now).Seconds(), queue)
+	}
+	return nil
+}
+
+// waited reads a task's pending_since, nanoseconds since 1970; 0 for no task.
+func waited(since *redis.StringCmd, now time.Time) time.Duration {
+	if since == nil {
+		return 0
+	}
+	ns, err := strconv.ParseInt(since.Val(), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return max(0, now.Sub(time.Unix(0, ns)))
+}
