@@ -12,7 +12,7 @@
 //	P settled                list of <ms>:<id>, oldest first: what retention will retire
 //	P x:<day>:<bucket>       hash messageId → id
 //	P count                  hash: accepted, retired, duplicates and one number for each state
-//	P mark                   hash priority → enqueue time of the latest message claimed
+//	P mark                   zset priority by enqueue time of the latest message claimed
 //	P hold                   hash: sender, template:<id> → what is held, why and until when
 //	P sweeper                hash: owner, till
 package ledger

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -45,22 +44,32 @@ func load(name string) script {
 	return script{name: name, source: source, sha: hex.EncodeToString(sum[:])}
 }
 
+// ScriptNames tells the name of each script by the SHA-1 under which Redis knows it: what a client is asking, for whoever watches
+// its commands.
+func ScriptNames() map[string]string {
+	names := map[string]string{}
+	for _, s := range []script{
+		acceptScript, claimScript, commitScript, resolveScript, sweepScript, replayScript, purgeScript, inspectScript, findScript,
+	} {
+		names[s.sha] = s.name
+	}
+	return names
+}
+
 // stateTable writes message's states as Lua, so that the scripts follow the one specification there is.
 func stateTable() string {
-	var legal, settled strings.Builder
+	legal, settled := " ", " "
 	for _, from := range message.Statuses {
-		fmt.Fprintf(&legal, "%s={", from)
 		for _, to := range message.Statuses {
 			if from.CanBecome(to) {
-				fmt.Fprintf(&legal, "%s=true,", to)
+				legal += string(from) + ">" + string(to) + " "
 			}
 		}
-		legal.WriteString("},")
 		if from.Settled() {
-			fmt.Fprintf(&settled, "%s=true,", from)
+			settled += string(from) + " "
 		}
 	}
-	return "local LEGAL={" + legal.String() + "}\nlocal SETTLED={" + settled.String() + "}\n"
+	return fmt.Sprintf("local LEGAL=%q\nlocal SETTLED=%q\n", legal, settled)
 }
 
 // run calls a script for one sender: one round trip. A script that Redis has forgotten (a restart, SCRIPT FLUSH) is sent whole.

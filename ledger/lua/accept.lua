@@ -11,8 +11,7 @@ if old[2] then
 end
 local send_at, expires_at = num(ARGV[8]), num(ARGV[9])
 if expires_at == 0 and num(ARGV[12]) > 0 then expires_at = math.max(now, send_at) + num(ARGV[12]) end
-local fields = { 'st', 'queued', 'pr', priority, 'to', ARGV[5], 'ct', ARGV[6], 'fp', fingerprint, 'gen', 1, 'at', 0,
-  'ca', int(now), 'ua', int(now) }
+local fields = { 'st', 'queued', 'pr', priority, 'to', ARGV[5], 'ct', ARGV[6], 'fp', fingerprint, 'gen', 1, 'ca', int(now) }
 local function also(name, value) if value ~= '' then fields[#fields + 1] = name; fields[#fields + 1] = value end end
 also('tp', ARGV[7])
 also('od', ARGV[10])
@@ -21,13 +20,13 @@ if expires_at > 0 then
   also('ex', int(expires_at))
   redis.call('ZADD', P .. 'expiry', int(expires_at), id)
 end
+if send_at > now then also('sa', int(send_at)) end
 redis.call('HSET', key, unpack(fields))
 count('accepted', 1)
 count('queued', 1)
 if send_at > now then
-  redis.call('HSET', key, 'sa', int(send_at))
-  place(id, priority, 'due', send_at)
+  redis.call('ZADD', P .. 'due', int(send_at), id)
   return { 'accepted', 'queued', '0' }
 end
-place(id, priority, 'waiting', now)
+redis.call('ZADD', P .. 'waiting:' .. priority, int(now), id)
 return { 'accepted', 'queued', '1' }

@@ -9,90 +9,85 @@
 --   expired, settled, dead, gone                 nothing to send
 local id, generation, token, lease, replay = ARGV[2], num(ARGV[3]), ARGV[4], num(ARGV[5]), ARGV[6] == '1'
 local key = record(id)
-local r = redis.call('HMGET', key, 'st', 'pr', 'gen', 'at', 'sp', 'fi', 'pk', 'ex', 'to', 'tp', 'od', 'co', 'cl', 're',
-  'mid', 'tok', 'dl', 'nb', 'ws', 'oc', 'in', 'ls', 'ca')
-local st, priority, attempt = r[1], r[2], num(r[4])
-if not st then return { 'gone', int(now) } end
+local r = read(id)
+if not r then return { 'gone', int(now) } end
+local priority = r.pr
 
 local function reply(verdict, content, till)
-  return { verdict, int(now), st, attempt, num(r[5]), r[6] or '0', r[7] or '0', r[8] or '0', priority, r[9], r[10] or '',
-    r[11] or '', r[12] or '', r[13] or '', r[14] or '', r[15] or '', content or '', int(till or 0), r[23] or '0', r[21] or '0' }
+  return { verdict, int(now), r.st, num(r.at), num(r.sp), r.fi or '0', r.pk or '0', r.ex or '0', priority, r.to, r.tp or '',
+    r.od or '', r.co or '', r.cl or '', r.re or '', r.mid or '', content or '', int(till or 0), r.ca, r['in'] or '0' }
 end
 
-if generation < num(r[3]) then return reply('stale') end
+if generation < num(r.gen) then return reply('stale') end
 
-if st == 'sending' then
-  if r[16] == token then return reply('send', redis.call('HGET', key, 'ct')) end -- the same call, repeated
-  if now < num(r[17]) then return reply('busy') end
-  if r[22] then -- an earlier attempt, thought lost, has meanwhile been taken: whatever became of this one, it is done
-    move(id, 'sending', 'submitted')
-    redis.call('HSET', key, 'mid', r[22])
+if r.st == 'sending' then
+  if r.tok == token then return reply('send', r.ct) end -- the same call, repeated
+  if now < num(r.dl) then return reply('busy') end
+  if r.ls then -- an earlier attempt, thought lost, has meanwhile been taken: whatever became of this one, it is done
+    move(id, r, 'submitted', 'mid', r.ls)
     redis.call('HDEL', key, 'dl', 'tok', 'ls')
     place(id, priority)
-    st = 'submitted'
     return reply('settled')
   end
   -- Whoever claimed it is gone, and so is what Gupshup said. The intent stands, so it may have been sent.
-  move(id, 'sending', 'in_doubt')
-  redis.call('HSET', key, 'oc', 'in_doubt', 'co', 'claim_lost', 'cl', 'in_doubt', 're', 'the worker that was sending it is gone')
-  st, r[12], r[13], r[14], r[16] = 'in_doubt', 'claim_lost', 'in_doubt', 'the worker that was sending it is gone', ''
+  r.oc, r.co, r.cl, r.re = 'in_doubt', 'claim_lost', 'in_doubt', 'the worker that was sending it is gone'
+  move(id, r, 'in_doubt', 'oc', r.oc, 'co', r.co, 'cl', r.cl, 're', r.re)
+  r.tok = ''
   place(id, priority, 'due', now)
 end
 
-if st == 'in_doubt' or st == 'failed' then
+if r.st == 'in_doubt' or r.st == 'failed' then
   -- One run decides at a time; if it dies, the due set brings the message again.
   local due = num(redis.call('ZSCORE', P .. 'due', id))
-  if due > now and r[16] ~= token then return reply('wait') end
+  if due > now and r.tok ~= token then return reply('wait') end
   redis.call('HSET', key, 'tok', token)
   place(id, priority, 'due', now + lease)
   return reply('decide')
 end
 
-if st == 'dead' and replay then
+if r.st == 'dead' and replay then
   -- As if new, save for its history: a person decided that it is worth another budget of attempts.
-  move(id, 'dead', 'queued')
+  move(id, r, 'queued')
   redis.call('HDEL', key, 'sp', 'fi', 'pk', 'nb', 'ex')
-  r[5], r[6], r[7], r[8], r[18], st = 0, '0', '0', '0', nil, 'queued'
-elseif st ~= 'queued' then
-  return reply(st == 'dead' and 'dead' or 'settled')
+  r.sp, r.fi, r.pk, r.nb, r.ex = nil, nil, nil, nil, nil
+elseif r.st ~= 'queued' then
+  return reply(r.st == 'dead' and 'dead' or 'settled')
 end
 
-if num(r[8]) > 0 and now >= num(r[8]) then
-  move(id, 'queued', 'expired')
+if r.ex and now >= num(r.ex) then
+  move(id, r, 'expired')
   place(id, priority)
-  st = 'expired'
   return reply('expired')
 end
 
--- A message in the due set has its time still to come. Only the task of a retry may come a little early: asynq keeps its time
--- by the worker's clock, and the due entry stands behind it in case the task is lost.
-local due = num(redis.call('ZSCORE', P .. 'due', id))
-if due > now and not (r[18] and now >= num(r[18]) - 1000) then return reply('wait') end
+local since = redis.call('ZSCORE', P .. 'waiting:' .. priority, id)
+if since then
+  redis.call('ZADD', P .. 'mark', 'GT', since, priority) -- the latest enqueue time that was claimed
+else
+  -- A message in the due set has its time still to come. Only the task of a retry may come a little early: asynq keeps its time
+  -- by the worker's clock, and the due entry stands behind it in case the task is lost.
+  local due = num(redis.call('ZSCORE', P .. 'due', id))
+  if due > now and not (r.nb and now >= num(r.nb) - 1000) then return reply('wait') end
+end
 
-local holds = redis.call('HMGET', P .. 'hold', 'sender', 'template:' .. (r[10] or ''))
+local holds = redis.call('HMGET', P .. 'hold', 'sender', 'template:' .. (r.tp or ''))
 for i = 1, 2 do
   local hold = holds[i] and cjson.decode(holds[i])
   if hold and hold['until'] > now and (hold.priorities == '' or string.find(hold.priorities, priority, 1, true)) then
-    redis.call('HSET', key, 'wf', hold.reason, 'ws', r[19] or int(now))
+    redis.call('HSET', key, 'wf', hold.reason, 'ws', r.ws or int(now))
     redis.call('HDEL', key, 'nb')
     place(id, priority, 'due', hold['until'])
     return reply('held', nil, hold['until'])
   end
 end
 
-local since = num(redis.call('ZSCORE', P .. 'waiting:' .. priority, id))
-if since > num(redis.call('HGET', P .. 'mark', priority)) then redis.call('HSET', P .. 'mark', priority, int(since)) end
-if attempt > 0 then remember(key, attempt, r[21] or '0', r[20] or '', r[15] or '', r[12] or '') end
-attempt = attempt + 1
-r[5] = num(r[5]) + 1
-r[6] = r[6] or int(now)
-if r[6] == '0' then r[6] = int(now) end
-if r[19] then r[7] = int(num(r[7]) + now - num(r[19])) end
-move(id, 'queued', 'sending')
-r[21] = int(now)
-redis.call('HSET', key, 'at', attempt, 'sp', r[5], 'fi', r[6], 'tok', token, 'in', int(now), 'dl', int(now + lease))
-if r[19] then redis.call('HSET', key, 'pk', r[7]) end
-if attempt > 1 or r[19] then redis.call('HDEL', key, 'oc', 'co', 'cl', 're', 'mid', 'nb', 'wf', 'ws', 'sa') end
+local attempt = num(r.at)
+if attempt > 0 then remember(id, r, attempt, r['in'] or '0', r.oc or '', r.mid or '', r.co or '') end
+if r.ws then redis.call('HSET', key, 'pk', int(num(r.pk) + now - num(r.ws))) end
+if attempt > 0 or r.ws then redis.call('HDEL', key, 'oc', 'co', 'cl', 're', 'mid', 'nb', 'wf', 'ws') end
+if r.ws then r.pk = int(num(r.pk) + now - num(r.ws)) end
+r.at, r.sp, r.fi, r['in'] = attempt + 1, num(r.sp) + 1, r.fi or int(now), int(now)
+r.co, r.cl, r.re, r.mid = nil, nil, nil, nil
+move(id, r, 'sending', 'at', r.at, 'sp', r.sp, 'fi', r.fi, 'tok', token, 'in', int(now), 'dl', int(now + lease))
 place(id, priority, 'due', now + lease)
-st, r[12], r[13], r[14], r[15] = 'sending', '', '', '', ''
-return reply('send', redis.call('HGET', key, 'ct'))
+return reply('send', r.ct)

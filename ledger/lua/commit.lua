@@ -25,10 +25,6 @@ local function end_hold(scope) -- a success after its time: whatever it was is o
   if old and cjson.decode(old)['until'] <= now then redis.call('HDEL', hold, scope) end
 end
 
-local r = redis.call('HMGET', key, 'st', 'pr', 'at', 'oc', 'mid', 'sp', 'ls', 'tp', 'log', 'ws')
-local st, priority, current = r[1], r[2], attempt == num(r[3])
-if not st then return { '', 'gone' } end
-
 local function index()
   if mid == '' then return end
   local bucket = P .. 'x:' .. int(math.floor(now / 86400000)) .. ':' .. ARGV[13]
@@ -36,56 +32,59 @@ local function index()
   if redis.call('HLEN', bucket) == 1 then redis.call('EXPIRE', bucket, ARGV[15]) end
 end
 
+local r = read(id)
+if not r then return { '', 'gone' } end
+local priority = r.pr
+
 -- A word about an earlier attempt, while a later one is planned or under way.
-if not current then
-  if outcome ~= 'submitted' or string.find(r[9] or '', mid, 1, true) then return { st, 'repeated' } end
-  remember(key, attempt, int(now), 'submitted', mid, '')
+if attempt ~= num(r.at) then
+  if outcome ~= 'submitted' or string.find(r.log or '', mid, 1, true) then return { r.st, 'repeated' } end
+  remember(id, r, attempt, int(now), 'submitted', mid, '')
   index()
-  if st == 'sending' then
+  if r.st == 'sending' then
     redis.call('HSET', key, 'ls', mid) -- decided when that attempt reports
-  elseif LEGAL[st]['submitted'] then
-    move(id, st, 'submitted')
-    redis.call('HSET', key, 'mid', mid)
+  elseif legal(r.st, 'submitted') then
+    move(id, r, 'submitted', 'mid', mid)
     place(id, priority)
   else
     count('duplicates', 1)
   end
-  return { redis.call('HGET', key, 'st'), 'noted' }
+  return { r.st, 'noted' }
 end
 
-if r[4] and r[4] ~= 'in_doubt' then return { st, 'repeated' } end
-if r[4] == 'in_doubt' and outcome == 'in_doubt' then return { st, 'repeated' } end
+if r.oc and (r.oc ~= 'in_doubt' or outcome == 'in_doubt') then return { r.st, 'repeated' } end
 
-local late = st ~= 'sending' and st ~= 'in_doubt'
+local late = r.st ~= 'sending' and r.st ~= 'in_doubt'
 if late and outcome ~= 'submitted' then
   -- A refusal after a person or the policy has decided already: keep the fact, leave the decision.
   redis.call('HSET', key, 'oc', outcome, 'co', code, 'cl', class, 're', reason, 'mid', mid)
-  return { st, 'noted' }
+  return { r.st, 'noted' }
 end
-if r[7] and target ~= 'submitted' then
+if r.ls and target ~= 'submitted' then
   -- This attempt failed, but an earlier one, thought lost, has meanwhile been taken: no need for another.
-  target, mid = 'submitted', r[7]
-elseif r[7] then
+  target, mid = 'submitted', r.ls
+elseif r.ls then
   count('duplicates', 1)
 end
-if late and not LEGAL[st]['submitted'] then return { st, 'repeated' } end
+if late and not legal(r.st, 'submitted') then return { r.st, 'repeated' } end
 
-if st ~= target then move(id, st, target) end
-redis.call('HSET', key, 'oc', outcome)
-if mid ~= '' then redis.call('HSET', key, 'mid', mid) end
-index()
 if target == 'submitted' then
+  move(id, r, 'submitted', 'oc', outcome, 'mid', mid)
+  index()
   redis.call('HDEL', key, 'dl', 'tok', 'nb', 'wf', 'ws', 'ls', 'co', 'cl', 're')
   place(id, priority)
   if redis.call('EXISTS', hold) == 1 then
     end_hold('sender')
-    end_hold('template:' .. (r[8] or ''))
+    end_hold('template:' .. (r.tp or ''))
   end
   return { target, 'applied' }
 end
 
-redis.call('HSET', key, 'co', code, 'cl', class, 're', reason)
-if not spent then redis.call('HSET', key, 'sp', math.max(num(r[6]) - 1, 0)) end
+local fields = { 'oc', outcome, 'co', code, 'cl', class, 're', reason }
+if mid ~= '' then fields[#fields + 1] = 'mid'; fields[#fields + 1] = mid end
+if not spent then fields[#fields + 1] = 'sp'; fields[#fields + 1] = math.max(num(r.sp) - 1, 0) end
+if r.st == target then redis.call('HSET', key, unpack(fields)) else move(id, r, target, unpack(fields)) end
+index()
 if ARGV[17] ~= '' then set_hold(ARGV[17]) end
 if target == 'dead' then
   redis.call('HDEL', key, 'dl', 'tok', 'nb')
@@ -94,7 +93,7 @@ elseif target == 'queued' and waits_for == '' then
   redis.call('HSET', key, 'nb', int(now + delay))
   place(id, priority, 'due', now + delay + num(ARGV[16]))
 else
-  if target == 'queued' then redis.call('HSET', key, 'wf', waits_for, 'ws', r[10] or int(now)) end
+  if target == 'queued' then redis.call('HSET', key, 'wf', waits_for, 'ws', r.ws or int(now)) end
   place(id, priority, 'due', now + delay)
 end
 return { target, 'applied' }

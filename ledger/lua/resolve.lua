@@ -5,17 +5,16 @@
 -- Returns: {status, 'applied' | 'overtaken' | 'gone'}
 local id, attempt, token, target, delay = ARGV[2], num(ARGV[3]), ARGV[4], ARGV[5], num(ARGV[6])
 local key = record(id)
-local r = redis.call('HMGET', key, 'st', 'pr', 'at', 'tok')
-local st, priority = r[1], r[2]
-if not st then return { '', 'gone' } end
-if (st ~= 'in_doubt' and st ~= 'failed') or attempt ~= num(r[3]) or token ~= r[4] then return { st, 'overtaken' } end
-if st ~= target then move(id, st, target) end
-redis.call('HDEL', key, 'tok')
+local r = read(id)
+if not r then return { '', 'gone' } end
+if (r.st ~= 'in_doubt' and r.st ~= 'failed') or attempt ~= num(r.at) or token ~= r.tok then return { r.st, 'overtaken' } end
 if target == 'dead' then
-  redis.call('HSET', key, 'co', ARGV[7], 'cl', ARGV[8], 're', ARGV[9])
-  place(id, priority)
+  move(id, r, 'dead', 'co', ARGV[7], 'cl', ARGV[8], 're', ARGV[9])
+  place(id, r.pr)
 else
+  if r.st ~= target then move(id, r, target) end
   if target == 'queued' and ARGV[10] ~= '' then redis.call('HSET', key, 'wf', ARGV[10], 'ws', int(now)) end
-  place(id, priority, 'due', now + delay)
+  place(id, r.pr, 'due', now + delay)
 end
+redis.call('HDEL', key, 'tok')
 return { target, 'applied' }

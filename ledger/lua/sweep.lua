@@ -15,48 +15,48 @@ local function upto(set, till, limit)
   return found
 end
 
-local function requeue(id)
-  local r = redis.call('HMGET', record(id), 'gen', 'pr', 'to', 'tp', 'st', 'ex')
-  if not r[1] then -- cannot be; should it be, it must not come again and again
-    redis.call('ZREM', P .. 'due', id)
-    return
+local function expire(id, r)
+  move(id, r, 'expired')
+  place(id, r.pr)
+  expired = expired + 1
+end
+
+local function requeue(id, set)
+  local r = read(id)
+  if not r then -- cannot be; should it be, it must not come again and again
+    redis.call('ZREM', P .. set, id)
+  elseif r.st == 'queued' and r.ex and num(r.ex) <= now then
+    expire(id, r)
+  else
+    local generation = num(r.gen) + 1
+    redis.call('HSET', record(id), 'gen', generation)
+    place(id, r.pr, 'waiting', now)
+    out[#out + 1] = { id, generation, r.pr, r.to, r.tp or '' }
   end
-  if r[5] == 'queued' and num(r[6]) > 0 and num(r[6]) <= now then
-    move(id, 'queued', 'expired')
-    place(id, r[2])
-    expired = expired + 1
-    return
-  end
-  local generation = num(r[1]) + 1
-  redis.call('HSET', record(id), 'gen', generation)
-  place(id, r[2], 'waiting', now)
-  out[#out + 1] = { id, generation, r[2], r[3], r[4] or '' }
 end
 
 for _, id in ipairs(upto('expiry', int(now), most)) do
-  local r = redis.call('HMGET', record(id), 'st', 'pr')
-  if r[1] == 'queued' then
-    move(id, 'queued', 'expired')
-    place(id, r[2])
-    expired = expired + 1
-  elseif r[1] and not SETTLED[r[1]] then
+  local r = read(id)
+  if r and r.st == 'queued' then
+    expire(id, r)
+  elseif r and not settled(r.st) then
     redis.call('ZADD', P .. 'expiry', int(now + 5000), id) -- being sent: look again when that is known
   else
     redis.call('ZREM', P .. 'expiry', id)
   end
 end
 
-for _, id in ipairs(upto('due', int(now), most)) do requeue(id) end
+for _, id in ipairs(upto('due', int(now), most)) do requeue(id, 'due') end
 
 -- asynq hands out first in, first out. So a task that is older than one already claimed has been overtaken: it is lost.
 local overdue = {}
 for i, priority in ipairs({ 'critical', 'default', 'bulk' }) do
   local grace, idle = num(ARGV[5 + 2 * i]), ARGV[6 + 2 * i] == '1'
   local waiting = 'waiting:' .. priority
-  local till = num(redis.call('HGET', P .. 'mark', priority)) - grace
+  local till = num(redis.call('ZSCORE', P .. 'mark', priority)) - grace
   if idle then till = now - grace end
   if till > 0 then
-    for _, id in ipairs(upto(waiting, '(' .. int(till), most)) do requeue(id) end
+    for _, id in ipairs(upto(waiting, '(' .. int(till), most)) do requeue(id, waiting) end
   end
   overdue[i] = redis.call('ZCOUNT', P .. waiting, '-inf', int(now - grace))
 end
@@ -77,7 +77,7 @@ for _ = 1, most do
   redis.call('LPOP', P .. 'settled')
   local r = redis.call('HMGET', record(id), 'st', 'sl')
   -- Settled again since (after a replay), it stands further back in the list.
-  if r[1] and SETTLED[r[1]] and r[1] ~= 'dead' and r[2] == at then retire(id, r[1]) end
+  if r[1] and settled(r[1]) and r[1] ~= 'dead' and r[2] == at then retire(id, r[1]) end
 end
 for _, id in ipairs(upto('dead', int(now - num(ARGV[6])), most)) do retire(id, 'dead') end
 
