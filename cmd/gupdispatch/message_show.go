@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gupdispatch/gupdispatch/message"
+	"github.com/gupdispatch/gupdispatch/worker"
+)
+
+func newMessageCommand(e *env) *cobra.Command {
+	return group("message", "Look at messages", newMessageShowCommand(e))
+}
+
+func newMessageShowCommand(e *env) *cobra.Command {
+	var sender string
+	var reveal, asJSON bool
+	c := &cobra.Command{
+		Use: "show ID", Short: "Tell the story of a message", Args: exactly(1, "the id of a message, ours or Gupshup's messageId"),
+		RunE: func(c *cobra.Command, args []string) error {
+			a, err := e.open(c.Context())
+			if err != nil {
+				return err
+			}
+			defer a.close()
+			rec, err := a.find(c.Context(), args[0], sender)
+			if err != nil {
+				return err
+			}
+			view := viewOf(rec, reveal)
+			if asJSON {
+				return e.printJSON(view)
+			}
+			tellStory(e.stdout, view)
+			return nil
+		},
+	}
+	senderFlag(c, &sender, "the sender, where several use one id")
+	c.Flags().BoolVar(&reveal, "reveal", false, "show the whole phone number")
+	jsonFlag(c, &asJSON)
+	return c
+}
+
+// tellStory prints a message for people, one event on a line.
+func tellStory(w io.Writer, v messageView) {
+	fmt.Fprintf(w, "message %s of sender %s to %s, priority %s\n", v.ID, v.Sender, v.To, v.Priority)
+	event := func(at stamp, format string, args ...any) {
+		fmt.Fprintf(w, "  %s  %s\n", at, fmt.Sprintf(format, args...))
+	}
+	event(v.CreatedAt, "accepted")
+	for _, a := range v.Attempts {
+		event(a.At, "attempt %d: %s", a.N, outcomeText(a))
+	}
+	for _, r := range v.Receipts {
+		event(r.At, "receipt of attempt %d: %s", r.Attempt, r.Event)
+	}
+	event(v.UpdatedAt, "%s", statusText(v))
+	if v.Status == message.Queued && !v.ExpiresAt.IsZero() {
+		event(v.ExpiresAt, "it expires, if it has not been sent until then")
+	}
+	if v.Status == message.Dead {
+		fmt.Fprintf(w, "`gupdispatch dead replay %s --sender %s` sends it again", v.ID, v.Sender)
+		if v.Code == worker.CodeInDoubt {
+			fmt.Fprint(w, ", although it may have arrived")
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+func outcomeText(a attemptView) string {
+	parts := []string{string(a.Outcome)}
+	if a.Outcome == "" {
+		parts[0] = "under way"
+	}
+	if a.Code != "" {
+		parts = append(parts, "code "+a.Code)
+	}
+	if a.MessageID != "" {
+		parts = append(parts, "messageId "+a.MessageID)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func statusText(v messageView) string {
+	text := string(v.Status)
+	if v.WaitingFor != "" {
+		text += ", waiting for " + v.WaitingFor
+	}
+	if why := whyText(v.Code, string(v.Class), v.Reason); why != "" {
+		text += ": " + why
+	}
+	return text
+}
+
+// whyText joins what is known of a failure: "1002 (recipient) Number Does Not Exist On WhatsApp".
+func whyText(code, class, reason string) string {
+	if class != "" {
+		class = "(" + class + ")"
+	}
+	return strings.Join(strings.Fields(strings.Join([]string{code, class, reason}, " ")), " ")
+}
