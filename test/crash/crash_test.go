@@ -105,6 +105,7 @@ func messages(t *testing.T) int {
 
 // TestNothingIsLostAndNothingDoubled is the promise: whatever is killed, whatever is cut.
 func TestNothingIsLostAndNothingDoubled(t *testing.T) {
+	t.Parallel()
 	n := messages(t)
 	s := newSite(t, n, min(max(float64(n)/30, 50), 250), faults())
 	began := time.Now()
@@ -112,7 +113,10 @@ func TestNothingIsLostAndNothingDoubled(t *testing.T) {
 	killed := s.harm()
 	t.Logf("%s: %d of %d messages unsettled, no more harm from here on", time.Since(began).Round(time.Second), s.unsettled(), n)
 	s.settle()
-	s.verify(report{began: began, killedByRedis: killed})
+	r := report{began: began, killedByRedis: killed}
+	s.verify(&r)
+	s.wasThorough()
+	t.Log("\n" + s.summary(r))
 }
 
 // harm lets producers, two workers and an operator do their work and die over it, until nearly all messages are settled and
@@ -127,7 +131,7 @@ func (s *site) harm() (killedByRedis int64) {
 	all.Go(func() { s.operateWhile(ctx) })
 	all.Go(func() { killedByRedis = s.relay.disturb(ctx, s.rdb, s.ours) })
 
-	s.produce()
+	s.produce(func() plan { return s.plan(producerRole) })
 	limit := time.Now().Add(2 * time.Minute)
 	for time.Now().Before(limit) && (s.unsettled() > int64(s.stream.N/50) || len(s.pending(workerRole))+len(s.pending(operatorRole)) > 0) {
 		pause(ctx, 100*time.Millisecond)
@@ -179,13 +183,13 @@ func (s *site) operateWhile(ctx context.Context) {
 	}
 }
 
-// produce hands over the stream, by one producer after the other, until each message was accepted or refused.
-func (s *site) produce() {
+// produce hands over the stream, by one producer after the other, each with a new plan, until each message was accepted or refused.
+func (s *site) produce(harm func() plan) {
 	for s.open(s.stream.N) < s.stream.N {
 		child := s.spec(producerRole)
 		// It does not know what became of the last ones and hands them over again.
 		child.From = max(0, s.open(s.stream.N)-batch)
-		p := s.start(child, s.plan(producerRole))
+		p := s.start(child, harm())
 		select {
 		case <-p.done:
 		case <-time.After(2 * time.Minute):
@@ -227,9 +231,13 @@ func (s *site) plan(role string) (p plan) {
 // settle lets one unharmed worker finish.
 func (s *site) settle() {
 	last := s.start(s.spec(workerRole), plan{})
+	s.waitForTheLast()
+	last.stop()
+	s.archive()
+}
+
+func (s *site) waitForTheLast() {
 	for limit := time.Now().Add(settling); s.unsettled() > 0 && time.Now().Before(limit); {
 		pause(context.Background(), 100*time.Millisecond)
 	}
-	last.stop()
-	s.archive()
 }
