@@ -49,7 +49,7 @@ test-crash: ## kill workers in a loop and count what was lost or doubled (CRASH_
 
 .PHONY: bench
 bench: ## measure speed, pace and memory, side by side with a bare asynq server
-	go test ./bench/... -run '^$$' -bench . -benchtime 1x -count 1 -timeout 60m $(BENCHFLAGS)
+	go run ./bench $(BENCHFLAGS)
 
 .PHONY: demo
 demo: build ## see it all at once: embedded Redis, simulator, worker and web UI
