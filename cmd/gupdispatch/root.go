@@ -16,6 +16,7 @@ func newRoot(e *env) *cobra.Command {
 	root := group("gupdispatch", "Hand over WhatsApp messages; each reaches Gupshup once, at the right pace, and its end is known",
 		newServeCommand(e), newWorkerCommand(e),
 		newSendCommand(e), newMessageCommand(e), newDeadCommand(e), newAuditCommand(e),
+		newDemoCommand(e), newSimulateCommand(e),
 		newConfigCommand(e), newVersionCommand(e),
 	)
 	root.SilenceErrors, root.SilenceUsage = true, true

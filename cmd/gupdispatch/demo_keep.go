@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gupdispatch/gupdispatch/message"
+)
+
+// keepLook is how often --keep looks whether what was held has gone out.
+const keepLook = time.Second
+
+// keep leaves everything running until ctx ends. It mends what the held messages wait for, so that their coming back can be seen.
+func (s *demoStage) keep(ctx context.Context) error {
+	if err := s.sim.SetRules(demoRules(s.sample, true)); err != nil {
+		return err
+	}
+	held, err := s.heldIDs(ctx)
+	if err != nil {
+		return demoInterrupted(ctx, err)
+	}
+	s.explainKeep(len(held))
+	ticker := time.NewTicker(keepLook)
+	defer ticker.Stop()
+	began := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			fmt.Fprintln(s.env.stdout, "\nStopped; everything is removed.")
+			return nil
+		case err := <-s.ended:
+			s.ended <- nil
+			if ctx.Err() != nil {
+				continue // it stops for the same reason
+			}
+			return errors.Join(errors.New("the worker has ended too early"), err)
+		case <-ticker.C:
+		}
+		if len(held) == 0 {
+			continue
+		}
+		if gone, err := s.taken(ctx, held); err == nil && gone {
+			fmt.Fprintf(s.env.stdout, "\nAfter %s: the holds are over, and Gupshup has taken the %s messages behind them.\n", sinceText(time.Since(began)), thousands(len(held)))
+			held = nil
+		}
+	}
+}
+
+// heldIDs are the messages that wait for what keep has just mended.
+func (s *demoStage) heldIDs(ctx context.Context) ([]demoID, error) {
+	lifted := map[string]bool{}
+	for _, c := range demoCases() {
+		lifted[c.name] = c.lift
+	}
+	var held []demoID
+	for _, d := range s.sample {
+		if !lifted[d.Case] {
+			continue
+		}
+		rec, err := s.app.ledger.Get(ctx, d.Sender, d.ID)
+		if err != nil {
+			return nil, err
+		}
+		if rec.Status == message.Queued {
+			held = append(held, demoID{d.Sender, d.ID})
+		}
+	}
+	return held, nil
+}
+
+// taken tells whether Gupshup has taken them all.
+func (s *demoStage) taken(ctx context.Context, ids []demoID) (bool, error) {
+	for _, id := range ids {
+		rec, err := s.app.ledger.Get(ctx, id.sender, id.id)
+		if err != nil || rec.Status != message.Submitted {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// explainKeep says what can be done now. Every command works as it stands.
+func (s *demoStage) explainKeep(held int) {
+	out := s.env.stdout
+	if held > 0 {
+		fmt.Fprintf(out, "\nSomebody has just topped up the wallet and the template is active again: the %s messages behind the two holds\ngo out once their minute is over.\n", thousands(held))
+	}
+	fmt.Fprintf(out, "\nLook around until Ctrl-C. The web UI of the queues: http://%s/ui/ (user %s, password %s)\nIn another terminal:\n", s.uiAddr, demoUser, s.password)
+	for _, line := range s.keepCommands() {
+		fmt.Fprintf(out, "  gupdispatch --config %s %s\n", s.file, line)
+	}
+	fmt.Fprintf(out, "  curl -s http://%s/_sim/stats\n", s.simAddr)
+}
+
+// keepCommands work against a kept demo.
+func (s *demoStage) keepCommands() []string {
+	commands := []string{"audit --deep", "dead list"}
+	for _, d := range s.sample {
+		if d.Expect.status == message.Dead {
+			commands = append(commands, "message show "+d.ID)
+			break
+		}
+	}
+	return append(commands,
+		"send --sender shop --to 15559998888 --text 'Hello from the demo' --wait",
+		"send --sender shop --to 15559991002 --text 'A magic number: this one is refused' --wait",
+	)
+}

@@ -1,0 +1,277 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/gupdispatch/gupdispatch/config"
+	"github.com/gupdispatch/gupdispatch/gupshup/gupshuptest"
+	"github.com/gupdispatch/gupdispatch/message"
+	"github.com/gupdispatch/gupdispatch/producer"
+)
+
+const (
+	demoAPIKey   = "demo-key-of-nobody" // known to the simulator only
+	demoUser     = "demo"
+	demoPassword = "DEMO_UI_PASSWORD" // the variable that the written configuration names
+	noRouteFor   = 2 * time.Second    // the clinic's network is down for so long
+	demoBatch    = 500                // messages handed over at a time
+)
+
+// demoStage is everything a demo needs: an embedded Redis, the simulator and a worker, wired by a configuration file as a real
+// installation is. Other commands can use the file as long as the stage stands.
+type demoStage struct {
+	env    *env
+	flags  demoFlags
+	sample []demoMessage
+
+	redis    *embeddedRedis
+	sim      *gupshuptest.Simulator
+	server   *http.Server
+	simAddr  string
+	noRoute  string // the address at which the clinic's Gupshup will listen
+	dir      string
+	file     string // the configuration
+	password string // of the web UI
+	app      *app
+	uiAddr   string
+
+	down      context.CancelFunc // stops the worker
+	ended     chan error         // what the worker came to
+	closing   chan struct{}
+	closeOnce sync.Once
+	serving   sync.WaitGroup
+}
+
+// openStage starts everything. What it has started before an error is stopped again.
+func (e *env) openStage(ctx context.Context, f demoFlags, sample []demoMessage) (_ *demoStage, err error) {
+	s := &demoStage{env: e, flags: f, sample: sample, closing: make(chan struct{}), ended: make(chan error, 1), down: func() {}}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if s.redis, err = startEmbedded(); err != nil {
+		return nil, err
+	}
+	if err = s.startSimulator(ctx); err != nil {
+		return nil, err
+	}
+	if err = s.writeConfig(); err != nil {
+		return nil, err
+	}
+	cfg, err := config.Load(s.file, []string{demoPassword + "=" + s.password})
+	if err != nil {
+		return nil, err
+	}
+	log := zap.NewNop()
+	if f.verbose {
+		log = newLog(cfg.Log, e.stderr)
+	}
+	if s.app, err = e.build(ctx, cfg, log); err != nil {
+		return nil, err
+	}
+	return s, s.startWorker(ctx)
+}
+
+func (s *demoStage) startSimulator(ctx context.Context) error {
+	var apps []gupshuptest.App
+	for _, d := range demoSenders() {
+		apps = append(apps, gupshuptest.App{Name: d.app, Source: d.source, APIKey: demoAPIKey})
+	}
+	s.sim = gupshuptest.New(gupshuptest.Config{
+		Apps: apps, Rules: demoRules(s.sample, false), MagicNumbers: true, Seed: s.flags.seed,
+		Latency: 20 * time.Millisecond, LatencyJitter: 60 * time.Millisecond, MaxKept: 3 * maxDemoMessages,
+	})
+	s.server = newSimulatorServer(s.sim)
+	listener, err := listenLocal(ctx, "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	s.simAddr = listener.Addr().String()
+	s.serve(listener)
+
+	// A port that was free a moment ago refuses connections until connect opens it.
+	if listener, err = listenLocal(ctx, "127.0.0.1:0"); err != nil {
+		return err
+	}
+	s.noRoute = listener.Addr().String()
+	return listener.Close()
+}
+
+func listenLocal(ctx context.Context, address string) (net.Listener, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("the simulated Gupshup cannot listen: %w", err)
+	}
+	return listener, nil
+}
+
+func (s *demoStage) serve(listener net.Listener) {
+	s.serving.Go(func() { _ = s.server.Serve(listener) }) // ends by Shutdown
+}
+
+// connect brings up the network of the sender that has none at first. Should another program have taken the port meanwhile,
+// it is tried again until the stage closes.
+func (s *demoStage) connect() {
+	s.serving.Go(func() {
+		wait := time.NewTimer(noRouteFor)
+		defer wait.Stop()
+		for {
+			select {
+			case <-s.closing:
+				return
+			case <-wait.C:
+			}
+			listener, err := listenLocal(context.Background(), s.noRoute)
+			if err == nil {
+				_ = s.server.Serve(listener)
+				return
+			}
+			wait.Reset(100 * time.Millisecond)
+		}
+	})
+}
+
+// writeConfig writes the configuration and the API key into a directory that close removes.
+func (s *demoStage) writeConfig() error {
+	dir, err := os.MkdirTemp("", "gupdispatch-demo-")
+	if err != nil {
+		return fmt.Errorf("the demo's configuration cannot be written: %w", err)
+	}
+	s.dir, s.file, s.password = dir, filepath.Join(dir, "gupdispatch.yaml"), rand.Text()[:12]
+	key := filepath.Join(dir, "api-key")
+	return errors.Join(
+		os.WriteFile(key, []byte(demoAPIKey+"\n"), 0o600),
+		os.WriteFile(s.file, []byte(s.yaml(key)), 0o600),
+	)
+}
+
+// yaml is the demo's configuration. Its times are shorter than anybody's should be, so that nobody has to wait for the end.
+func (s *demoStage) yaml(keyFile string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `# Of a running `+"`gupdispatch demo`"+`; it is gone when the demo ends.
+redis:
+  url: redis://%s/0
+http:
+  listen: 127.0.0.1:0
+  ui_users: [{name: %s, password_env: %s, role: admin}]
+workers: {shutdown_timeout: 8s, stop_grace: 12s}
+gupshup: {timeout: 5s}
+retry:
+  backoff: {base: 300ms, cap: 2s}
+in_doubt: {window: 3s}
+senders:
+`, s.redis.addr(), demoUser, demoPassword)
+	for _, d := range demoSenders() {
+		base, rate := s.simAddr, d.rate
+		if d.name == demoSenders()[0].name {
+			rate = s.flags.rate
+		}
+		if d.noRoute {
+			base = s.noRoute
+		}
+		fmt.Fprintf(&b, "  - {name: %s, app: %s, source: %q, rate: %g, api_key_file: %q, base_url: %q}\n",
+			d.name, d.app, d.source, rate, keyFile, "http://"+base)
+	}
+	return b.String()
+}
+
+// startWorker starts sending, and with --keep opens the web UI.
+func (s *demoStage) startWorker(ctx context.Context) error {
+	opened := make(chan string, 1)
+	d := door{}
+	if s.flags.keep {
+		d = door{listen: s.flags.listen, ui: true, opened: func(address string) { opened <- address }}
+	} else {
+		opened <- ""
+	}
+	ctx, s.down = context.WithCancel(ctx)
+	go func() { s.ended <- s.app.run(ctx, d) }()
+	select {
+	case s.uiAddr = <-opened:
+		return nil
+	case err := <-s.ended:
+		s.ended <- err // for stop
+		return err
+	}
+}
+
+// accept hands over the sample, as an application server would. Its error names the first message that was not taken.
+func (s *demoStage) accept(ctx context.Context) error {
+	p, err := s.app.producer()
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	for rest := s.sample; len(rest) > 0; {
+		n := min(demoBatch, len(rest))
+		batch := make([]message.Message, n)
+		for i, d := range rest[:n] {
+			batch[i] = d.Message
+			if d.ExpiresIn > 0 {
+				batch[i].ExpiresAt = now.Add(d.ExpiresIn)
+			}
+		}
+		if err := firstError(p.SendBatch(ctx, batch)); err != nil {
+			return err
+		}
+		if len(rest) == len(s.sample) {
+			s.connect()
+		}
+		rest = rest[n:]
+	}
+	return nil
+}
+
+func firstError(results []producer.Result) error {
+	for _, r := range results {
+		if r.Err != nil {
+			return fmt.Errorf("message %s of the sample: %w", r.ID, r.Err)
+		}
+	}
+	return nil
+}
+
+// stop ends the worker in order and returns what it came to.
+func (s *demoStage) stop() error {
+	s.down()
+	if s.app == nil {
+		return nil
+	}
+	err := <-s.ended
+	s.ended <- nil // may be called again
+	return err
+}
+
+// close stops and removes everything that is left. It may be called twice.
+func (s *demoStage) close() {
+	s.closeOnce.Do(func() {
+		close(s.closing)
+		_ = s.stop()
+		if s.app != nil {
+			s.app.close()
+		}
+		if s.server != nil {
+			_ = stopServer(context.Background(), s.server)
+		}
+		s.serving.Wait()
+		if s.redis != nil {
+			s.redis.close()
+		}
+		if s.dir != "" {
+			_ = os.RemoveAll(s.dir)
+		}
+	})
+}

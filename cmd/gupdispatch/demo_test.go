@@ -1,0 +1,256 @@
+package main
+
+import (
+	"bytes"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gupdispatch/gupdispatch/ledger"
+	"github.com/gupdispatch/gupdispatch/message"
+)
+
+// The demo tests itself: exit code 0 means that every message, of every case, is where the sample says, that the books balance
+// and that the simulator has seen nothing twice that it should not.
+func TestDemoPasses(t *testing.T) {
+	t.Parallel()
+	out, errs, code := demo(t, "--rate", "400")
+	require.Equal(t, exitOK, code, "%s\n%s", out, errs)
+	require.Contains(t, out, "Every message is where the sample says it should be.")
+	require.Regexp(t, `balanced +yes: accepted 1,200 = 1,082 submitted \+ 61 dead \+ 4 expired \+ 53 queued`, out)
+	require.Contains(t, out, "none lost   yes")
+	require.Contains(t, out, "none twice  yes: but for 3 that were in doubt")
+	for _, c := range demoCases() {
+		require.Contains(t, out, "│ "+c.story)
+	}
+	for _, code := range []string{"1001", "1002", "1004", "1005", "1006", "1007", "1008", "1010", "1011", "131053", "9999", "IN_DOUBT", "http_400"} {
+		require.Contains(t, out, "│ "+code+" ", "dead letters by code")
+	}
+	require.Contains(t, out, "Number Not Exist On WhatsApp", "what a code means")
+	require.Contains(t, out, "gupdispatch demo --keep", "what to try next")
+	require.NotContains(t, out+errs, demoAPIKey)
+	require.NotRegexp(t, `1555\d{7}`, out+errs, "no full numbers")
+	require.NotContains(t, out, "\x1b", "no colours where nobody sees them")
+	require.Regexp(t, `\d+s +[\d,]+ of 1,200 at their end`, errs, "progress in lines")
+	require.NotContains(t, errs, `"event"`, "no log")
+}
+
+func TestDemoRepeatsAndShowsItsLog(t *testing.T) {
+	t.Parallel()
+	out, errs, code := demo(t, "--messages", "40", "--verbose")
+	require.Equal(t, exitOK, code, "%s\n%s", out, errs)
+	require.Contains(t, out, "accepted 40 =")
+	require.Contains(t, errs, `"event":"message.attempted"`)
+}
+
+func TestDemoFailsWhenAnOutcomeIsAnother(t *testing.T) {
+	t.Parallel()
+	lines := strings.SplitAfterN(string(shippedSample), "\n", 4)[:3]
+	wrong := strings.Replace(lines[1], `"expect":"submitted"`, `"expect":"dead 1002"`, 1)
+	require.NotEqual(t, wrong, lines[1])
+	sample := filepath.Join(t.TempDir(), "wrong.ndjson")
+	require.NoError(t, os.WriteFile(sample, []byte(lines[0]+wrong+lines[2]), 0o600))
+
+	out, errs, code := demo(t, "--sample", sample)
+	require.Equal(t, exitFailed, code, "%s\n%s", out, errs)
+	require.Contains(t, out, "This is not what the sample says:\n  otp-001 (straight) should be dead 1002 after 1 attempt(s) and is submitted after 1 attempt(s)\n")
+	require.Contains(t, out, "NO: 1 are not")
+	require.NotContains(t, out, "Every message is where")
+}
+
+func TestDemoKeepsRunning(t *testing.T) {
+	t.Parallel()
+	b := start(t, "demo", "--messages", "60", "--keep")
+	ui := b.out.find(t, `web UI +(http://127\.0\.0\.1:\d+/ui/)`)
+	b.out.find(t, `(/_sim/stats)`)
+	out := b.out.String()
+
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, ui+"login", nil)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, do(t, req, nil), "the web UI is served")
+
+	commands := regexp.MustCompile(`(?m)^  gupdispatch (--config .*)$`).FindAllStringSubmatch(out, -1)
+	require.Len(t, commands, len(keepCommandsOf(t)))
+	for _, c := range commands {
+		want := exitOK
+		if strings.Contains(c[1], "1002") {
+			want = exitFailed // a refused message, as the text says
+		}
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), words(c[1]), nil, strings.NewReader(""), &stdout, &stderr)
+		require.Equal(t, want, code, "%s\n%s%s", c[1], &stdout, &stderr)
+		require.NotEmpty(t, stdout.String(), c[1])
+	}
+
+	file := regexp.MustCompile(`--config (\S+)`).FindStringSubmatch(out)[1]
+	require.FileExists(t, file)
+	require.Equal(t, exitOK, b.end())
+	require.NoDirExists(t, filepath.Dir(file), "nothing stays")
+	_, err = new(http.Client).Do(req)
+	require.Error(t, err, "the web UI is closed")
+}
+
+func keepCommandsOf(t *testing.T) []string {
+	t.Helper()
+	sample, err := readDemoSample(shippedSample)
+	require.NoError(t, err)
+	return (&demoStage{sample: sample}).keepCommands()
+}
+
+// words splits a command line at spaces outside of single quotes.
+func words(line string) []string {
+	var out []string
+	for i, part := range strings.Split(line, "'") {
+		if i%2 == 1 {
+			out = append(out, part)
+		} else {
+			out = append(out, strings.Fields(part)...)
+		}
+	}
+	return out
+}
+
+func TestDemoCanBeInterrupted(t *testing.T) {
+	t.Parallel()
+	b := start(t, "demo", "--rate", "1")
+	b.err.find(t, `(at their end)`)
+	require.Equal(t, exitFailed, b.end())
+	require.Contains(t, b.err.String(), "interrupted before every message had come to its end")
+}
+
+func TestDemoRefusesWrongUsage(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+		return path
+	}
+	line := func(metadata string) string {
+		return `{"id":"a","sender":"shop","to":"15550005000","message":{"type":"text","text":"hi"},"metadata":` + metadata + "}\n"
+	}
+	good := line(`{"case":"straight","expect":"submitted"}`)
+	for _, c := range []struct {
+		name, want string
+		args       []string
+	}{
+		{"too many", "--messages 20001", []string{"--messages", "20001"}},
+		{"too few", "--messages -1", []string{"--messages", "-1"}},
+		{"no rate", "--rate 0", []string{"--rate", "0"}},
+		{"a rate that is no number", "--rate NaN", []string{"--rate", "NaN"}},
+		{"no such sample", "no such file", []string{"--sample", filepath.Join(dir, "none")}},
+		{"an empty sample", "no message", []string{"--sample", file("a", "\n")}},
+		{"an unknown case", `line 2: metadata.case "flood" does not exist`, []string{"--sample", file("b", good+line(`{"case":"flood"}`))}},
+		{"no expectation", `line 1: metadata.expect is ""`, []string{"--sample", file("c", line(`{"case":"straight"}`))}},
+		{"half an expectation", `metadata.expect is "dead"`, []string{"--sample", file("d", line(`{"case":"straight","expect":"dead"}`))}},
+		{"attempts that are none", `metadata.attempts "0"`, []string{"--sample", file("e", line(`{"case":"straight","expect":"submitted","attempts":"0"}`))}},
+		{"no duration", `metadata.expires_in "soon"`, []string{"--sample", file("f", line(`{"case":"straight","expect":"expired","expires_in":"soon"}`))}},
+		{"an unknown sender", "sender is none of shop, boutique, clinic", []string{"--sample", file("g", strings.Replace(good, "shop", "shed", 1))}},
+		{"no message", "line 1", []string{"--sample", file("h", "to be sent\n")}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			out, errs, code := demo(t, c.args...)
+			require.Equal(t, exitUsage, code)
+			require.Contains(t, errs, c.want)
+			require.Empty(t, out)
+		})
+	}
+}
+
+func TestRepeatedSampleHasNewIDsAndNumbers(t *testing.T) {
+	t.Parallel()
+	sample, err := readDemoSample(shippedSample)
+	require.NoError(t, err)
+	all, err := repeatTo(sample, maxDemoMessages)
+	require.NoError(t, err)
+	require.Len(t, all, maxDemoMessages)
+	ids, numbers := map[string]bool{}, map[string]bool{}
+	for _, d := range all { // no require: twenty thousand times it takes its time
+		if !message.ValidID(d.ID) || ids[d.ID] || numbers[d.To] {
+			t.Fatalf("id %s or its number comes twice, or is none", d.ID)
+		}
+		ids[d.ID], numbers[d.To] = true, true
+	}
+	_, err = message.NormaliseNumber(all[len(all)-1].To, "")
+	require.NoError(t, err)
+	short, err := repeatTo(sample, 7)
+	require.NoError(t, err)
+	require.Len(t, short, 7)
+}
+
+func TestExpectationIsMetByNothingElse(t *testing.T) {
+	t.Parallel()
+	once := []ledger.Attempt{{N: 1}}
+	for _, c := range []struct {
+		expect string
+		rec    ledger.Record
+		met    bool
+	}{
+		{"submitted", ledger.Record{Status: message.Submitted}, true},
+		{"submitted", ledger.Record{Status: message.Dead, Code: "1002"}, false},
+		{"dead 1002", ledger.Record{Status: message.Dead, Code: "1002"}, true},
+		{"dead 1002", ledger.Record{Status: message.Dead, Code: "1003"}, false},
+		{"dead 1002", ledger.Record{Status: message.Queued, Code: "1002"}, false},
+		{"waiting account", ledger.Record{Status: message.Queued, WaitingFor: "account"}, true},
+		{"waiting account", ledger.Record{Status: message.Queued}, false},
+		{"waiting account", ledger.Record{Status: message.Queued, WaitingFor: "template"}, false},
+		{"expired", ledger.Record{Status: message.Expired}, true},
+	} {
+		x, err := parseExpectation(c.expect)
+		require.NoError(t, err)
+		require.Equal(t, c.met, x.met(c.rec), "%s: %+v", c.expect, c.rec)
+		require.Equal(t, c.expect, x.String())
+		x.attempts = 1
+		require.False(t, x.met(c.rec), "without an attempt")
+		c.rec.Attempts = once
+		require.Equal(t, c.met, x.met(c.rec), "with one")
+	}
+}
+
+// The result must notice what cannot happen, or the demo would prove nothing.
+func TestDemoResultNoticesEveryFault(t *testing.T) {
+	t.Parallel()
+	good := func() *demoResult {
+		return &demoResult{audits: map[string]ledger.DeepAudit{"shop": {
+			Audit: ledger.Audit{Accepted: 1, Counts: map[message.Status]int64{message.Submitted: 1}},
+		}}}
+	}
+	require.True(t, good().ok())
+	for name, spoil := range map[string]func(*demoResult){
+		"another outcome": func(r *demoResult) { r.wrong = []string{"a"} },
+		"taken twice":     func(r *demoResult) { r.doubled = []string{"a"} },
+		"never taken":     func(r *demoResult) { r.lost = []string{"a"} },
+		"one too few": func(r *demoResult) {
+			r.audits["shop"] = ledger.DeepAudit{Audit: ledger.Audit{Accepted: 2, Counts: map[message.Status]int64{message.Submitted: 1}}}
+		},
+		"still moving": func(r *demoResult) { a := r.audits["shop"]; a.Moving = true; r.audits["shop"] = a },
+		"no place":     func(r *demoResult) { a := r.audits["shop"]; a.Problems = []string{"p"}; r.audits["shop"] = a },
+	} {
+		r := good()
+		spoil(r)
+		require.False(t, r.ok(), name)
+		require.NotEmpty(t, r.complaints(), name)
+	}
+
+	doubt, hold := ledger.Attempt{N: 1, Outcome: ledger.OutcomeInDoubt}, ledger.Attempt{N: 2, Outcome: ledger.OutcomeSubmitted}
+	require.True(t, doubted(ledger.Record{Attempts: []ledger.Attempt{doubt, hold}}))
+	require.False(t, doubted(ledger.Record{Attempts: []ledger.Attempt{hold}}))
+	require.False(t, doubted(ledger.Record{Attempts: []ledger.Attempt{doubt}}), "nothing was sent after it")
+}
+
+// demo runs the demo to its end.
+func demo(t *testing.T, args ...string) (out, errs string, code int) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	began := time.Now()
+	code = run(t.Context(), append([]string{"demo"}, args...), nil, strings.NewReader(""), &stdout, &stderr)
+	t.Logf("demo %v took %s", args, time.Since(began).Round(100*time.Millisecond))
+	return stdout.String(), stderr.String(), code
+}
