@@ -51,7 +51,7 @@ type Commit struct {
 // Committed tells what a commit or a decision did.
 type Committed struct {
 	Status  message.Status // where the message stands now
-	Applied bool           // false: the ledger knew better (a repeat, or something newer has happened)
+	Applied bool           // false: the ledger knew better. Repeating a change that stands is answered like the change itself
 	Gone    bool           // there is no record any more
 }
 

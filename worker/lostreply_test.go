@@ -97,6 +97,9 @@ func TestALostReplyChangesNothing(t *testing.T) {
 				m.OnInDoubt = tc.onDoubt
 				s.send(m)
 				rec := s.becomes("a", tc.status)
+				if tc.script == "commit" {
+					require.Equal(t, 1, rec.Generation, "the same task brings the retry, not the sweeper after its grace")
+				}
 				if tc.status == message.Dead {
 					require.Equal(t, tc.code, rec.Code)
 					require.Contains(t, s.archivedText("a", rec.Generation, message.Critical), "dead letter: "+tc.code)

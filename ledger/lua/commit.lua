@@ -52,7 +52,10 @@ if attempt ~= num(r.at) then
   return { r.st, 'noted' }
 end
 
-if r.oc and (r.oc ~= 'in_doubt' or outcome == 'in_doubt') then return { r.st, 'repeated' } end
+if r.oc and (r.oc ~= 'in_doubt' or outcome == 'in_doubt') then
+  -- The same word again, because the reply to it was lost: while what it did stands, it is answered as the first time.
+  return { r.st, r.oc == outcome and r.st == target and 'applied' or 'repeated' }
+end
 
 local late = r.st ~= 'sending' and r.st ~= 'in_doubt'
 if late and outcome ~= 'submitted' then

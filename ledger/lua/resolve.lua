@@ -7,7 +7,11 @@ local id, attempt, token, target, delay = ARGV[2], num(ARGV[3]), ARGV[4], ARGV[5
 local key = record(id)
 local r = read(id)
 if not r then return { '', 'gone' } end
-if (r.st ~= 'in_doubt' and r.st ~= 'failed') or attempt ~= num(r.at) or token ~= r.tok then return { r.st, 'overtaken' } end
+if attempt ~= num(r.at) or token ~= r.tok then return { r.st, 'overtaken' } end
+if r.st ~= 'in_doubt' and r.st ~= 'failed' then
+  -- The token is still there: nothing has happened since this very decision, whose reply was lost.
+  return { r.st, r.st == target and 'applied' or 'overtaken' }
+end
 if target == 'dead' then
   move(id, r, 'dead', 'co', ARGV[7], 'cl', ARGV[8], 're', ARGV[9])
   place(id, r.pr)
@@ -16,5 +20,4 @@ else
   if target == 'queued' and ARGV[10] ~= '' then redis.call('HSET', key, 'wf', ARGV[10], 'ws', int(now)) end
   place(id, r.pr, 'due', now + delay)
 end
-redis.call('HDEL', key, 'tok')
 return { target, 'applied' }
