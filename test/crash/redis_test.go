@@ -44,10 +44,14 @@ func startRedis(t *testing.T, server string) string {
 	_, port, err := net.SplitHostPort(addr)
 	require.NoError(t, err)
 	require.NoError(t, free.Close())
-	cmd := exec.Command(server, "--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--appendonly", "no", "--save", "")
+	// The shell ends it when its own input ends, which is also when this process is killed itself.
+	cmd := exec.Command("/bin/sh", "-c", `"$@" >/dev/null & cat; kill -9 $!`, "sh", //nolint:gosec // a path from PATH
+		server, "--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--appendonly", "no", "--save", "")
+	running, err := cmd.StdinPipe()
+	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
+		_ = running.Close()
 		_ = cmd.Wait()
 	})
 	rdb := redis.NewClient(&redis.Options{Addr: addr})
