@@ -111,8 +111,8 @@ func (b *bed) stats(ctx context.Context) (s gupshuptest.Stats, err error) {
 	return s, json.NewDecoder(res.Body).Decode(&s)
 }
 
-func (b *bed) worker(ctx context.Context, role string) (process, error) {
-	return child(ctx, role, redisVar+"="+b.redisAddr, simVar+"="+b.simURL)
+func (b *bed) worker(ctx context.Context, role, rate string) (process, error) {
+	return child(ctx, role, redisVar+"="+b.redisAddr, simVar+"="+b.simURL, rateVar+"="+rate)
 }
 
 // child starts this program again in one of its roles.
@@ -165,7 +165,7 @@ func measure(ctx context.Context, s setting, n int) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	w, err := b.worker(ctx, s.role)
+	w, err := b.worker(ctx, s.role, "100000") // a pace that does not bind
 	if err != nil {
 		return r, err
 	}
@@ -228,7 +228,7 @@ func idleCommands(ctx context.Context, role string, during time.Duration) (float
 		return 0, err
 	}
 	defer b.close()
-	w, err := b.worker(ctx, role)
+	w, err := b.worker(ctx, role, "20") // the default
 	if err != nil {
 		return 0, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -26,6 +27,7 @@ const (
 	roleVar  = "GUPDISPATCH_BENCH_ROLE"
 	redisVar = "GUPDISPATCH_BENCH_REDIS"
 	simVar   = "GUPDISPATCH_BENCH_SIM"
+	rateVar  = "GUPDISPATCH_BENCH_RATE" // of the sender, messages per second
 
 	roleSimulator = "simulator"
 	roleBare      = "bare asynq"
@@ -146,8 +148,12 @@ func bare(ctx context.Context) error {
 	return nil
 }
 
-// full is gupdispatch's worker, with a pace that does not bind.
+// full is gupdispatch's worker.
 func full(ctx context.Context) error {
+	rate, err := strconv.ParseFloat(os.Getenv(rateVar), 64)
+	if err != nil {
+		return err
+	}
 	client, err := newClient()
 	if err != nil {
 		return err
@@ -158,7 +164,7 @@ func full(ctx context.Context) error {
 	w, err := worker.New(worker.Config{
 		Redis: rdb, QueueRedis: queue, Ledger: ledger.New(rdb, ledger.Config{}),
 		Senders: []worker.SenderConfig{{
-			Name: sender, App: "BenchApp", Source: "917834811114", Client: client, Rate: 100_000, Burst: 1000,
+			Name: sender, App: "BenchApp", Source: "917834811114", Client: client, Rate: rate, Burst: 10,
 			OnInDoubt: map[message.Priority]message.OnInDoubt{message.Critical: message.Resend, message.Default: message.Resend, message.Bulk: message.Hold},
 		}},
 		Concurrency: map[message.Priority]int{message.Critical: 16, message.Default: concurrency, message.Bulk: concurrency},
