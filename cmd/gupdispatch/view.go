@@ -52,6 +52,9 @@ func viewOf(r ledger.Record, reveal bool) messageView {
 		CreatedAt: stamp(r.CreatedAt), UpdatedAt: stamp(r.UpdatedAt), SendAt: stamp(r.SendAt), ExpiresAt: stamp(r.ExpiresAt),
 		Metadata: r.Metadata,
 	}
+	if v.UpdatedAt.IsZero() {
+		v.UpdatedAt = v.CreatedAt // nothing has happened since
+	}
 	for i, a := range r.Attempts {
 		v.Attempts[i] = attemptView{N: a.N, At: stamp(a.At), Outcome: a.Outcome, MessageID: a.MessageID, Code: a.Code}
 	}
