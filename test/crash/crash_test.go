@@ -27,6 +27,7 @@ const (
 	refusedCode     = "1002"          // the refusal that ends as a dead letter at once
 	stretch         = 6               // kills of one worker before it is left unharmed and the other is killed
 	patience        = 8 * time.Second // how long a process may take to reach a point of its plan
+	losing          = .01             // share of Redis's replies that are lost on their way into a process
 	settling        = 4 * time.Minute // how long the last messages may take without harm; a lost bulk task is missed after a minute
 )
 
@@ -166,7 +167,7 @@ func (t *turn) next() {
 // workWhile keeps one of the two workers running until ctx ends.
 func (s *site) workWhile(ctx context.Context, turn *turn, number int) {
 	for ctx.Err() == nil {
-		p := s.start(s.spec(workerRole), plan{})
+		p := s.start(s.spec(workerRole), plan{Lose: losing})
 		for ctx.Err() == nil && !turn.mine(number) {
 			pause(ctx, 20*time.Millisecond)
 		}
@@ -214,6 +215,7 @@ func (s *site) liveAndDie(ctx context.Context, p *process) {
 // plan chooses what a process dies of: as long as there are points where none has died yet, whichever of them it reaches
 // first; then any point, at any time.
 func (s *site) plan(role string) (p plan) {
+	p.Lose = losing
 	missing := s.pending(role)
 	for _, at := range missing {
 		p.Points = append(p.Points, armed{at, 1})

@@ -29,13 +29,14 @@ type fleet struct {
 	refused  map[int]bool
 	seen     map[string]map[string]bool // role → steps
 	harms    map[string]map[string]int  // role → where → times
+	lost     map[string]int             // step → replies lost
 	missing  map[string]map[point]bool  // role → points where none was killed yet
 }
 
 func newFleet(t *testing.T, base spec) *fleet {
 	f := &fleet{
 		t: t, base: base, accepted: map[int]bool{}, refused: map[int]bool{}, seen: map[string]map[string]bool{},
-		harms: map[string]map[string]int{}, missing: map[string]map[point]bool{},
+		harms: map[string]map[string]int{}, lost: map[string]int{}, missing: map[string]map[point]bool{},
 	}
 	for role := range steps {
 		f.seen[role], f.harms[role], f.missing[role] = map[string]bool{}, map[string]int{}, map[point]bool{}
@@ -122,6 +123,8 @@ func (f *fleet) note(role, word, rest string) {
 	switch word {
 	case "seen":
 		f.seen[role][rest] = true
+	case "lost":
+		f.lost[rest]++
 	case "accepted", "refused":
 		for n := range strings.FieldsSeq(rest) {
 			if i, err := strconv.Atoi(n); err == nil {

@@ -5,6 +5,7 @@ package crash
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"strings"
 	"sync"
@@ -61,6 +62,7 @@ type plan struct {
 	Points []armed
 	After  time.Duration // 0: never
 	Stop   bool          // SIGSTOP instead of SIGKILL
+	Lose   float64       // share of steps in Redis whose reply gets lost, while the process lives on
 }
 
 // reportFD is the pipe to the parent in a child.
@@ -73,6 +75,7 @@ type hazard struct {
 	mu    sync.Mutex
 	left  map[point]int
 	stop  bool
+	lose  float64
 	seen  map[string]bool
 	spent bool
 }
@@ -93,7 +96,7 @@ func (h *hazard) takeOrder(orders *json.Decoder) error {
 	for _, a := range p.Points {
 		h.left[a.Point] = a.Nth
 	}
-	h.stop, h.spent = p.Stop, false
+	h.stop, h.lose, h.spent = p.Stop, p.Lose, false
 	if p.After > 0 {
 		time.AfterFunc(p.After, func() {
 			h.mu.Lock()
@@ -122,6 +125,17 @@ func (h *hazard) at(step string, when moment) {
 	if h.left[p]--; h.left[p] == 0 {
 		h.strike(p.String())
 	}
+}
+
+// loses says whether the reply to a step that was executed gets lost.
+func (h *hazard) loses(step string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if rand.Float64() >= h.lose {
+		return false
+	}
+	h.report("lost", step)
+	return true
 }
 
 // strike harms the process. All others who reach a point meanwhile wait for the lock, so one point is one harm.

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 
@@ -114,6 +115,10 @@ func (k stepHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		err := next(ctx, cmd)
 		if did(step, cmd) {
 			k.hazard.at(step, after)
+			if k.hazard.loses(step) {
+				cmd.SetErr(io.EOF)
+				return io.EOF
+			}
 		}
 		return err
 	}
@@ -131,6 +136,9 @@ func (k stepHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 		for i, cmd := range cmds {
 			if names[i] != "" && did(names[i], cmd) {
 				k.hazard.at(names[i], after)
+				if k.hazard.loses(names[i]) {
+					cmd.SetErr(io.EOF)
+				}
 			}
 		}
 		return err

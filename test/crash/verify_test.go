@@ -218,6 +218,14 @@ func (s *site) summary(r report) string {
 	}
 	row("connections cut", s.relay.cuts.Load()+r.killedByRedis)
 	row("  with a reply underway", s.relay.lost.Load())
+	lost := 0
+	for _, n := range s.lost {
+		lost += n
+	}
+	row("replies lost within a process", lost)
+	for _, step := range slices.Sorted(maps.Keys(s.lost)) {
+		row("  "+step, s.lost[step])
+	}
 	kills := 0
 	for _, byPoint := range s.harms {
 		for _, n := range byPoint {
