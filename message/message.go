@@ -103,7 +103,7 @@ func (m *Message) UnmarshalJSON(raw []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(rest))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&w); err != nil {
-		return err
+		return fieldErrors(err, keys)
 	}
 	*m = Message{ID: w.ID, Sender: w.Sender, To: w.To, Priority: w.Priority, OnInDoubt: w.OnInDoubt, Metadata: w.Metadata}
 	if w.SendAt != nil {

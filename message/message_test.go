@@ -38,7 +38,7 @@ func TestAnUnknownKeyIsNamed(t *testing.T) {
 		`{"sender":"s","to":"1","message":{"type":"text","text":"x","colour":"red"}}`:  "colour",
 		`{"sender":"s","to":"1","template":{"id":"x","params":[],"parameters":["a"]}}`: "parameters",
 		`{"sender":"s","to":1}`:               "to",
-		`{"sender":"s","send_at":"tomorrow"}`: "tomorrow",
+		`{"sender":"s","send_at":"tomorrow"}`: "send_at",
 		`["sender"]`:                          "message object",
 	} {
 		var m message.Message

@@ -1,0 +1,77 @@
+package worker_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gupdispatch/gupdispatch/gupshup/gupshuptest"
+	"github.com/gupdispatch/gupdispatch/internal/redistest"
+	"github.com/gupdispatch/gupdispatch/ledger"
+	"github.com/gupdispatch/gupdispatch/message"
+	"github.com/gupdispatch/gupdispatch/worker"
+)
+
+// The collector reads asynq's own keys; this fails if asynq ever moves them.
+func TestCollectorAgreesWithAsynq(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb, gupshuptest.Config{})
+		for i := range 3 {
+			s.send(s.text(fmt.Sprint("m", i), "919876543210", message.Bulk))
+		}
+		require.NoError(t, s.inspect.ArchiveTask(message.Queue(s.sender, message.Bulk), "m0:1"))
+		info, err := s.inspect.GetQueueInfo(message.Queue(s.sender, message.Bulk))
+		require.NoError(t, err)
+
+		got := gather(t, worker.NewCollector(rdb, s.ledger, []string{s.sender}))
+		queue := "queue=" + message.Queue(s.sender, message.Bulk)
+		for state, want := range map[string]int{
+			"pending": info.Pending, "active": info.Active, "scheduled": info.Scheduled, "retry": info.Retry, "archived": info.Archived, "completed": info.Completed,
+		} {
+			require.InDelta(t, want, got["gupdispatch_queue_depth "+queue+" state="+state], 0, state)
+		}
+		require.Equal(t, 2, info.Pending)
+		require.InDelta(t, info.Latency.Seconds(), got["gupdispatch_oldest_pending_seconds "+queue], 5)
+		require.Positive(t, got["gupdispatch_oldest_pending_seconds "+queue])
+		require.Zero(t, got["gupdispatch_oldest_pending_seconds queue="+message.Queue(s.sender, message.Critical)])
+		require.Contains(t, got, "gupdispatch_in_doubt sender="+s.sender)
+		require.Contains(t, got, "gupdispatch_duplicates_total sender="+s.sender)
+	})
+}
+
+func TestCollectorWithoutRedisFailsInTime(t *testing.T) {
+	t.Parallel()
+	away := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", ContextTimeoutEnabled: true})
+	t.Cleanup(func() { _ = away.Close() })
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(worker.NewCollector(away, ledger.New(away, ledger.Config{}), []string{"a", "b", "c"}))
+	began := time.Now()
+	_, err := reg.Gather()
+	require.Error(t, err)
+	require.Less(t, time.Since(began), 8*time.Second)
+}
+
+// gather returns every sample as "name label=value …".
+func gather(t *testing.T, c prometheus.Collector) map[string]float64 {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(c)
+	families, err := reg.Gather()
+	require.NoError(t, err)
+	out := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			key := f.GetName()
+			for _, l := range m.GetLabel() {
+				key += " " + l.GetName() + "=" + l.GetValue()
+			}
+			out[key] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
+		}
+	}
+	return out
+}
