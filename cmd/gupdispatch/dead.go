@@ -24,13 +24,13 @@ type deadFlags struct {
 // deadFilterFlags are those that choose by what letters are like.
 var deadFilterFlags = []string{"code", "since", "until", "limit"}
 
-func (f *deadFlags) add(c *cobra.Command, limit int) {
+func (f *deadFlags) add(c *cobra.Command) {
 	senderFlag(c, &f.sender, "only this sender's")
 	fs := c.Flags()
 	fs.StringVar(&f.code, "code", "", "only those with this `code`, such as 1002 or IN_DOUBT")
 	fs.StringVar(&f.since, "since", "", "only those that died at this `time` or later (RFC 3339, or how long ago: 24h, 7d)")
 	fs.StringVar(&f.until, "until", "", "only those that died at this `time` or earlier")
-	fs.IntVar(&f.limit, "limit", limit, "at most so many, the newest; 0 for all")
+	fs.IntVar(&f.limit, "limit", 0, "at most so many, the newest; 0 for all")
 }
 
 func (f *deadFlags) filter(now time.Time) (q ledger.DeadFilter, err error) {

@@ -55,7 +55,7 @@ func newDeadExportCommand(e *env) *cobra.Command {
 			return flush()
 		},
 	}
-	f.add(c, 0)
+	f.add(c)
 	c.Flags().StringVar(&format, "format", "ndjson", "ndjson or csv")
 	c.Flags().BoolVar(&reveal, "reveal", false, "write whole numbers, and the contents")
 	return c

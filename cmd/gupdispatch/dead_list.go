@@ -12,7 +12,7 @@ import (
 	"github.com/gupdispatch/gupdispatch/message"
 )
 
-// listed is how many dead letters `dead list` shows unless it is asked for more: a screen or two.
+// listed is how many dead letters `dead list` shows to people unless it is asked for more. Programs get all.
 const listed = 100
 
 func newDeadListCommand(e *env) *cobra.Command {
@@ -21,6 +21,9 @@ func newDeadListCommand(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "List dead letters, newest first", Args: exactly(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {
+			if !asJSON && !c.Flags().Changed("limit") {
+				f.limit = listed
+			}
 			letters, a, err := e.chooseDead(c.Context(), f, 1) // one more than shown tells whether there are more
 			if err != nil {
 				return err
@@ -33,7 +36,7 @@ func newDeadListCommand(e *env) *cobra.Command {
 			return list(letters, f.limit, reveal)
 		},
 	}
-	f.add(c, listed)
+	f.add(c)
 	c.Flags().BoolVar(&reveal, "reveal", false, "show whole phone numbers")
 	jsonFlag(c, &asJSON)
 	return c

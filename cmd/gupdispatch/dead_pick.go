@@ -19,7 +19,7 @@ type pickFlags struct {
 }
 
 func (f *pickFlags) add(c *cobra.Command) {
-	f.deadFlags.add(c, 0)
+	f.deadFlags.add(c)
 	fs := c.Flags()
 	fs.BoolVar(&f.all, "all", false, "all there are, as far as the other flags do not narrow it")
 	fs.BoolVar(&f.dryRun, "dry-run", false, "only say what would be done")

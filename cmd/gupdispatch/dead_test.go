@@ -77,6 +77,19 @@ func TestDeadListMergesAndFilters(t *testing.T) {
 	require.Empty(t, s.ok("dead", "list", "--limit", "5").errs)
 }
 
+func TestPeopleGetAPageAndProgramsGetAll(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, redistest.Embedded(t), gupshuptest.Config{}, "")
+	for i := range listed + 1 {
+		s.dies(s.sender, fmt.Sprint("m", i), "1002")
+	}
+	require.Len(t, s.ids(), listed+1)
+	got := s.ok("dead", "list")
+	require.Equal(t, 1+listed, strings.Count(got.out, "\n"))
+	require.Contains(t, got.errs, "there are more than 100: raise --limit, or --limit 0 for all")
+	require.Equal(t, 1+listed+1, strings.Count(s.ok("dead", "list", "--limit", "0").out, "\n"))
+}
+
 // died puts a dead letter's death into the past.
 func (s *site) died(sender, id string, ago time.Duration) {
 	s.t.Helper()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -34,6 +35,9 @@ func (e *env) report(err error) int {
 	case errors.As(err, &usage):
 		e.note("gupdispatch: %s", err)
 		return exitUsage
+	}
+	if errors.Is(err, context.Canceled) {
+		err = fmt.Errorf("interrupted: %w", err)
 	}
 	e.note("gupdispatch: %s", explain(err))
 	return exitFailed

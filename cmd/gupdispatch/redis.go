@@ -87,7 +87,7 @@ func (e *env) await(ctx context.Context, rdb *redis.Client, address string) erro
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("interrupted while waiting for Redis at %s: %w", address, ctx.Err())
+			return fmt.Errorf("waiting for Redis at %s: %w", address, ctx.Err())
 		case <-patience.C:
 			return fmt.Errorf("redis at %s did not answer within %s: %w; start it, or correct redis.url", address, e.redisWait, err)
 		case <-time.After(pause):

@@ -93,7 +93,7 @@ func TestAFileGoesOnAfterWrongLines(t *testing.T) {
 		require.Equal(t, exitFailed, got.code)
 		require.Equal(t, []sent{{ID: "a", Status: "queued"}, {ID: "f", Status: "queued"}}, decodeLines[sent](t, got.out))
 		for _, want := range []string{
-			"line 3: ", "line 4: the message is not valid, 2 fields are wrong:\n  to: ", "line 5: json: unknown field \"colour\"",
+			"line 3: ", "line 4: the message is not valid, 2 fields are wrong:\n  to: ", "line 5: the message is not valid: colour: is not a known field",
 			"line 6: message id \"a\" belongs to", "line 7: is longer than 512 KiB", "line 8: the message is not valid: sender: \"other\"",
 			"6 of 8 messages were not accepted",
 		} {
