@@ -43,7 +43,6 @@ type sweeper struct {
 	rdb      redis.UniversalClient
 	queue    *producer.Enqueuer
 	log      *zap.Logger
-	metrics  *metrics
 
 	looked time.Time
 	idle   map[message.Priority]bool

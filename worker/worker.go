@@ -176,7 +176,7 @@ func (w *Worker) handler(s SenderConfig, gate Gate, inspector *asynq.Inspector) 
 func (w *Worker) sweeper(s SenderConfig) *sweeper {
 	return &sweeper{
 		sender: s.Name, rate: s.Rate, owner: message.NewID(), interval: w.cfg.SweepInterval, ledger: w.cfg.Ledger,
-		rdb: w.cfg.Redis, queue: producer.NewEnqueuer(w.cfg.Redis), log: w.cfg.Log, metrics: w.metrics,
+		rdb: w.cfg.Redis, queue: producer.NewEnqueuer(w.cfg.Redis), log: w.cfg.Log,
 	}
 }
 
