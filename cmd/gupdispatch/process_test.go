@@ -136,7 +136,11 @@ func TestServe(t *testing.T) {
 		require.Equal(t, http.StatusOK, code, path)
 		require.Contains(t, body, want, path)
 	}
-	_, metrics := fetch(t, client, base+"/metrics")
+	var metrics string
+	require.Eventually(t, func() bool { // the ledger knows a little before asynq does
+		_, metrics = fetch(t, client, base+"/metrics")
+		return strings.Contains(metrics, `queue="`+s.sender+`.default",state="completed"} 1`)
+	}, 20*time.Second, 20*time.Millisecond)
 	for _, want := range []string{
 		`gupdispatch_messages_total{priority="default",sender="` + s.sender + `",status="submitted"} 1`,
 		`gupdispatch_queue_depth{queue="` + s.sender + `.bulk",state="pending"} 0`,
