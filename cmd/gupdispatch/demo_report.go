@@ -210,10 +210,10 @@ func deadMeaning(rec ledger.Record) string {
 	if row, known := gupshup.LookupCode(rec.Code); known {
 		return row.Meaning
 	}
-	switch {
-	case rec.Class == gupshup.ClassInDoubt:
+	switch rec.Class {
+	case gupshup.ClassInDoubt:
 		return "Gupshup may have taken it: a person decides"
-	case rec.Class == gupshup.ClassUnknown:
+	case gupshup.ClassUnknown:
 		return "a code that nobody has described yet"
 	}
 	return rec.Reason

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gupdispatch/gupdispatch/config"
+	"github.com/gupdispatch/gupdispatch/gupshup"
 	"github.com/gupdispatch/gupdispatch/gupshup/gupshuptest"
 	"github.com/gupdispatch/gupdispatch/message"
 	"github.com/gupdispatch/gupdispatch/producer"
@@ -26,7 +27,8 @@ const (
 	demoUser     = "demo"
 	demoPassword = "DEMO_UI_PASSWORD" // the variable that the written configuration names
 	noRouteFor   = 2 * time.Second    // the clinic's network is down for so long
-	demoBatch    = 500                // messages handed over at a time
+	demoBatch    = 100                // messages handed over at a time
+	demoTries    = 5                  // to hand over what the embedded Redis did not confirm, on a machine that has no time for it
 )
 
 // demoStage is everything a demo needs: an embedded Redis, the simulator and a worker, wired by a configuration file as a real
@@ -158,17 +160,19 @@ func (s *demoStage) writeConfig() error {
 	)
 }
 
-// yaml is the demo's configuration. Its times are shorter than anybody's should be, so that nobody has to wait for the end.
+// yaml is the demo's configuration. Backoff and doubt are shorter than anybody's should be, so that nobody has to wait for the end;
+// requests may take longer, so that a busy machine adds no doubts of its own.
 func (s *demoStage) yaml(keyFile string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Of a running `+"`gupdispatch demo`"+`; it is gone when the demo ends.
 redis:
   url: redis://%s/0
+  read_timeout: 15s
 http:
   listen: 127.0.0.1:0
   ui_users: [{name: %s, password_env: %s, role: admin}]
-workers: {shutdown_timeout: 8s, stop_grace: 12s}
-gupshup: {timeout: 5s}
+workers: {shutdown_timeout: 25s, stop_grace: 35s}
+gupshup: {timeout: 20s}
 retry:
   backoff: {base: 300ms, cap: 2s}
 in_doubt: {window: 3s}
@@ -214,17 +218,16 @@ func (s *demoStage) accept(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	now := time.Now()
 	for rest := s.sample; len(rest) > 0; {
 		n := min(demoBatch, len(rest))
 		batch := make([]message.Message, n)
 		for i, d := range rest[:n] {
 			batch[i] = d.Message
 			if d.ExpiresIn > 0 {
-				batch[i].ExpiresAt = now.Add(d.ExpiresIn)
+				batch[i].ExpiresAt = time.Now().Add(d.ExpiresIn)
 			}
 		}
-		if err := firstError(p.SendBatch(ctx, batch)); err != nil {
+		if err := handOver(ctx, p, batch); err != nil {
 			return err
 		}
 		if len(rest) == len(s.sample) {
@@ -235,13 +238,30 @@ func (s *demoStage) accept(ctx context.Context) error {
 	return nil
 }
 
-func firstError(results []producer.Result) error {
-	for _, r := range results {
-		if r.Err != nil {
-			return fmt.Errorf("message %s of the sample: %w", r.ID, r.Err)
+// handOver does what producer.Send asks for: what was not confirmed is sent again with the same id. Wrong messages are not.
+func handOver(ctx context.Context, p *producer.Producer, batch []message.Message) error {
+	var err error
+	for range demoTries {
+		var again []message.Message
+		for i, r := range p.SendBatch(ctx, batch) {
+			if r.Err == nil {
+				continue
+			}
+			// Not wrapped: the report of fields that are wrong would leave out which message it is.
+			err = errors.New("message " + r.ID + " of the sample: " + r.Err.Error())
+			var wrong gupshup.FieldErrors
+			var taken *producer.ConflictError
+			if ctx.Err() != nil || errors.As(r.Err, &wrong) || errors.As(r.Err, &taken) {
+				return err
+			}
+			again = append(again, batch[i])
 		}
+		if len(again) == 0 {
+			return nil
+		}
+		batch = again
 	}
-	return nil
+	return err
 }
 
 // stop ends the worker in order and returns what it came to.

@@ -64,6 +64,7 @@ func TestDemoFailsWhenAnOutcomeIsAnother(t *testing.T) {
 	require.NotContains(t, out, "Every message is where")
 }
 
+// That it leaves no goroutine behind is what TestMain looks at.
 func TestDemoKeepsRunning(t *testing.T) {
 	t.Parallel()
 	b := start(t, "demo", "--messages", "60", "--keep")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 
@@ -145,7 +146,9 @@ func (e *env) simulate(ctx context.Context, address string, cfg gupshuptest.Conf
 	if err := stopServer(ctx, server); err != nil {
 		return err
 	}
-	<-ended
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve on %s: %w", listener.Addr(), err)
+	}
 	stats := sim.Stats()
 	fmt.Fprintf(e.stdout, "\nStopped after %s requests: %s accepted, %s of them duplicates.\n",
 		thousands(stats.Requests), thousands(stats.Accepted), thousands(stats.Duplicates))

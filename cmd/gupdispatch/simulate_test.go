@@ -159,7 +159,7 @@ func TestSimulateRefusesWrongUsage(t *testing.T) {
 		{"an app without a key", "--app number 1 is not name:source:key", []string{"--app", "DemoApp:917834811114"}},
 		{"an app with an empty key", "--app number 2", []string{"--app", "A:1234567:k", "--app", "B:1234567: "}},
 		{"no rules file", "--rules " + filepath.Join(dir, "none") + ": no such file", []string{"--rules", filepath.Join(dir, "none")}},
-		{"rules with a misspelt name", `unknown field "destinaton"`, []string{"--rules", file("a", `[{"destinaton": "1"}]`)}},
+		{"rules with an unknown name", `unknown field "recipient"`, []string{"--rules", file("a", `[{"recipient": "1"}]`)}},
 		{"two arrays of rules", "more than one", []string{"--rules", file("b", `[] []`)}},
 		{"an unknown fault", `"flood" does not exist`, []string{"--rules", file("c", `[{"fault": {"kind": "flood"}}]`)}},
 		{"an unknown status", "success status", []string{"--status", "fine"}},
