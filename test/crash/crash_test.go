@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/gupdispatch/gupdispatch/gupshup/gupshuptest"
 	"github.com/gupdispatch/gupdispatch/internal/redistest"
 	"github.com/gupdispatch/gupdispatch/ledger"
+	"github.com/gupdispatch/gupdispatch/message"
 )
 
 // messagesVar sets how many messages go through.
@@ -61,6 +63,8 @@ type site struct {
 	sim    *gupshuptest.Server
 	ledger *ledger.Ledger
 	stream stream
+
+	redelivered int // tasks that asynq was made to deliver once more while they were at work
 }
 
 // newSite prepares a test with n messages, perSecond of them handed over each second.
@@ -130,16 +134,47 @@ func (s *site) harm() (killedByRedis int64) {
 		all.Go(func() { s.workWhile(ctx, turn, number) })
 	}
 	all.Go(func() { s.operateWhile(ctx) })
+	all.Go(func() { s.redeliver(ctx) })
 	all.Go(func() { killedByRedis = s.relay.disturb(ctx, s.rdb, s.ours) })
 
 	s.produce(func() plan { return s.plan(producerRole) })
 	limit := time.Now().Add(2 * time.Minute)
-	for time.Now().Before(limit) && (s.unsettled() > int64(s.stream.N/50) || len(s.pending(workerRole))+len(s.pending(operatorRole)) > 0) {
+	for time.Now().Before(limit) && (s.unsettled() > int64(s.stream.N/20) || len(s.pending(workerRole))+len(s.pending(operatorRole)) > 0) {
 		pause(ctx, 100*time.Millisecond)
 	}
 	end()
 	all.Wait()
 	return killedByRedis
+}
+
+// again is what asynq does with a task when a server stops before its handler has ended: see requeueCmd in its rdb package.
+var again = redis.NewScript(`
+if redis.call("LREM", KEYS[1], 0, ARGV[1]) == 0 then return 0 end
+redis.call("ZREM", KEYS[2], ARGV[1])
+redis.call("RPUSH", KEYS[3], ARGV[1])
+redis.call("HSET", KEYS[4], "state", "pending")
+return 1`)
+
+// redeliver makes asynq deliver tasks again whose messages are just being sent, as it does by itself after a lost lease or an
+// overlong shutdown. Tasks that nobody works on are left alone: to miss them is the sweeper's part.
+func (s *site) redeliver(ctx context.Context) {
+	for ; ctx.Err() == nil; pause(ctx, 10*time.Millisecond) {
+		for _, p := range message.Priorities {
+			queue := "asynq:{" + message.Queue(s.base.Sender, p) + "}:"
+			tasks, _ := s.rdb.LRange(ctx, queue+"active", -20, -1).Result()
+			for _, task := range tasks {
+				id, _, _ := strings.Cut(task, ":")
+				rec, err := s.ledger.Get(ctx, s.base.Sender, id)
+				if err != nil || rec.Status != message.Sending || rand.N(10) > 0 {
+					continue
+				}
+				keys := []string{queue + "active", queue + "lease", queue + "pending", queue + "t:" + task}
+				if n, err := again.Run(ctx, s.rdb, keys, task).Int(); err == nil {
+					s.redelivered += n
+				}
+			}
+		}
+	}
 }
 
 // turn says which of the two workers is being killed; the other is left to work.

@@ -31,12 +31,14 @@ type fleet struct {
 	harms    map[string]map[string]int  // role → where → times
 	lost     map[string]int             // step → replies lost
 	missing  map[string]map[point]bool  // role → points where none was killed yet
+	known    map[string]string          // Gupshup's messageId → number: told to a worker that had time to write it down
 }
 
 func newFleet(t *testing.T, base spec) *fleet {
 	f := &fleet{
 		t: t, base: base, accepted: map[int]bool{}, refused: map[int]bool{}, seen: map[string]map[string]bool{},
 		harms: map[string]map[string]int{}, lost: map[string]int{}, missing: map[string]map[point]bool{},
+		known: map[string]string{},
 	}
 	for role := range steps {
 		f.seen[role], f.harms[role], f.missing[role] = map[string]bool{}, map[string]int{}, map[point]bool{}
@@ -56,8 +58,18 @@ type process struct {
 	ready  chan struct{} // closed when it is about to work
 	harm   chan string   // carries where it harmed itself
 	done   chan struct{} // closed when it has ended and all of its reports were read
+	told   []told        // what Gupshup answered to a worker
 	state  *os.ProcessState
 }
+
+// told is a success that Gupshup told a worker.
+type told struct {
+	at            time.Time
+	to, messageID string
+}
+
+// timeToCommit is how long a worker may take to write down what it was told: two tries, half a second apart, and some more.
+const timeToCommit = 4 * time.Second
 
 // start runs a child in a role, with a plan. The end of the test ends it.
 func (f *fleet) start(s spec, harm plan) *process {
@@ -87,6 +99,7 @@ func (f *fleet) start(s spec, harm plan) *process {
 		p.read(reports)
 		_ = p.cmd.Wait()
 		p.state = p.cmd.ProcessState
+		f.knows(p)
 		if how, ok := p.state.Sys().(syscall.WaitStatus); !ok || !(how.Signaled() && how.Signal() == syscall.SIGKILL) && how.ExitStatus() != 0 {
 			f.t.Errorf("a %s ended by itself, with %s:\n%s", s.Role, p.state, said.String())
 		}
@@ -108,11 +121,26 @@ func (p *process) read(reports *os.File) {
 		switch word {
 		case "ready":
 			close(p.ready)
+		case "told":
+			to, id, _ := strings.Cut(rest, " ")
+			p.told = append(p.told, told{time.Now(), to, id})
 		case "harm":
 			p.f.harmed(p.role, rest)
 			p.harm <- rest
 		default:
 			p.f.note(p.role, word, rest)
+		}
+	}
+}
+
+// knows takes in what a worker that has ended must have written down: all if it ended in order, and else what it was told some
+// time before its death.
+func (f *fleet) knows(p *process) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, t := range p.told {
+		if p.state.Success() || time.Since(t.at) > timeToCommit {
+			f.known[t.messageID] = t.to
 		}
 	}
 }
@@ -159,6 +187,10 @@ func (p *process) killAtRandom() {
 
 // stop ends the process as an operator would, and waits for its end.
 func (p *process) stop() {
+	select {
+	case <-p.ready: // from now on it heeds the signal
+	case <-p.done:
+	}
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:

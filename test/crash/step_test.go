@@ -154,6 +154,9 @@ type watchedSender struct {
 func (s watchedSender) Send(ctx context.Context, r gupshup.Request) (gupshup.Receipt, error) {
 	s.hazard.at(httpStep, before)
 	receipt, err := s.Sender.Send(ctx, r)
+	if err == nil {
+		s.hazard.report("told", r.Destination, receipt.MessageID)
+	}
 	s.hazard.at(httpStep, after)
 	return receipt, err
 }
