@@ -36,7 +36,15 @@ and fails (exit code 1) if a single message is not where it should be.`,
   gupdispatch demo --keep                      # look around afterwards: web UI, message show, dead list, send
   gupdispatch demo --messages 5000 --rate 250`,
 		Args: exactly(0, ""),
-		RunE: func(c *cobra.Command, _ []string) error { return e.demo(c.Context(), f) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			switch {
+			case e.configFile != "":
+				return usagef("--config: the demo brings a configuration of its own; use `%s serve` to run yours", c.Root().Name())
+			case c.Flags().Changed("listen") && !f.keep:
+				return usagef("--listen is for the web UI, which is only open with --keep")
+			}
+			return e.demo(c.Context(), f)
+		},
 	}
 	flags := c.Flags()
 	flags.IntVar(&f.messages, "messages", 0, "shorten or repeat the sample to so many messages, at most 20,000; 0 sends it as it is")

@@ -97,11 +97,14 @@ func (s *demoStage) explainKeep(held int) {
 // keepCommands work against a kept demo.
 func (s *demoStage) keepCommands() []string {
 	commands := []string{"audit --deep", "dead list"}
+	var story demoMessage // the dead letter that was tried most often has the longest story
 	for _, d := range s.sample {
-		if d.Expect.status == message.Dead {
-			commands = append(commands, "message show "+d.ID)
-			break
+		if d.Expect.status == message.Dead && d.Expect.attempts > story.Expect.attempts {
+			story = d
 		}
+	}
+	if story.ID != "" {
+		commands = append(commands, "message show "+story.ID)
 	}
 	return append(commands,
 		"send --sender shop --to 15559998888 --text 'Hello from the demo' --wait",
