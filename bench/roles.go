@@ -158,8 +158,8 @@ func full(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rdb := redis.NewClient(&redis.Options{Addr: os.Getenv(redisVar), ContextTimeoutEnabled: true})
-	queue := redis.NewClient(&redis.Options{Addr: os.Getenv(redisVar), MaxRetries: -1})
+	rdb := redis.NewClient(&redis.Options{Addr: os.Getenv(redisVar), ContextTimeoutEnabled: true, Protocol: 2})
+	queue := redis.NewClient(&redis.Options{Addr: os.Getenv(redisVar), MaxRetries: -1, Protocol: 2})
 	budget := worker.Budget{Attempts: 8, MaxAge: 24 * time.Hour}
 	w, err := worker.New(worker.Config{
 		Redis: rdb, QueueRedis: queue, Ledger: ledger.New(rdb, ledger.Config{}),

@@ -116,67 +116,51 @@ func (a Audit) differs(b Audit) bool {
 
 func (l *Ledger) recount(ctx context.Context, sender string) (DeepAudit, error) {
 	d := DeepAudit{Counted: map[message.Status]int64{}}
-	pre := prefix(sender)
-	seen := map[string]bool{} // SCAN may give a key twice
-	check := func(ids []string, inSet bool) error {
-		args := make([]any, 0, len(ids))
-		for _, id := range ids {
-			if !seen[id] {
-				seen[id] = true
-				args = append(args, id)
-			}
-		}
-		if len(args) == 0 {
-			return nil
-		}
-		r, err := l.run(ctx, inspectScript, sender, args...)
-		if err != nil {
-			return err
-		}
-		for i := range r {
-			if line := reply(r[i].([]any)); line.text(1) != "" {
-				d.inspect(line)
-			} else if inSet {
-				d.problem("message %s stands in a set but has no record", line.text(0))
-			}
-		}
-		return nil
-	}
-	if err := l.scan(ctx, pre+"m:*", func(keys []string) error {
-		for i := range keys {
-			keys[i] = strings.TrimPrefix(keys[i], pre+"m:")
-		}
-		return check(keys, false)
-	}); err != nil {
+	seen := map[string]bool{} // SCAN may give a key twice, and most ids stand in a set as well
+	check := func(ids []string) error { return l.inspect(ctx, sender, ids, seen, &d) }
+	if err := l.scanRecords(ctx, sender, check); err != nil {
 		return d, err
 	}
-	// Members of the sets that no record was found for.
 	for _, set := range []string{"waiting:critical", "waiting:default", "waiting:bulk", "due", "dead"} {
-		for cursor := uint64(0); ; {
-			members, next, err := l.rdb.ZScan(ctx, pre+set, cursor, "", 500).Result()
-			if err != nil {
-				return d, fmt.Errorf("ledger audit: %w", err)
-			}
-			ids := make([]string, 0, len(members)/2)
-			for i := 0; i < len(members); i += 2 {
-				ids = append(ids, members[i])
-			}
-			if err := check(ids, true); err != nil {
-				return d, err
-			}
-			if cursor = next; cursor == 0 {
-				break
-			}
+		if err := l.scanSet(ctx, prefix(sender)+set, check); err != nil {
+			return d, err
 		}
 	}
 	return d, nil
 }
 
-// inspect judges one line of the inspect script: id, status, priority, in waiting, in due, in dead.
-func (d *DeepAudit) inspect(r reply) {
+// inspect looks at messages that were not seen yet, in one round trip.
+func (l *Ledger) inspect(ctx context.Context, sender string, ids []string, seen map[string]bool, d *DeepAudit) error {
+	args := make([]any, 0, len(ids))
+	for _, id := range ids {
+		if !seen[id] {
+			seen[id] = true
+			args = append(args, id)
+		}
+	}
+	if len(args) == 0 {
+		return nil
+	}
+	r, err := l.run(ctx, inspectScript, sender, args...)
+	if err != nil {
+		return err
+	}
+	for i := range r {
+		d.judge(reply(r[i].([]any)))
+	}
+	return nil
+}
+
+// judge takes one line of the inspect script: id, status, priority, in waiting, in due, in dead.
+func (d *DeepAudit) judge(r reply) {
 	id, status := r.text(0), message.Status(r.text(1))
 	waiting, due, dead := r.number(3), r.number(4), r.number(5)
 	switch {
+	case status == "":
+		if waiting+due+dead > 0 {
+			d.problem("message %s stands in a set but has no record", id)
+		}
+		return // retired between the listing and the look
 	case !status.Valid():
 		d.problem("message %s has the unknown state %q", id, status)
 	case status.Settled() && waiting+due != 0:
@@ -189,13 +173,38 @@ func (d *DeepAudit) inspect(r reply) {
 	d.Counted[status]++
 }
 
-func (l *Ledger) scan(ctx context.Context, pattern string, visit func(keys []string) error) error {
+// scanRecords hands out the ids of all records, in pages.
+func (l *Ledger) scanRecords(ctx context.Context, sender string, visit func(ids []string) error) error {
+	records := prefix(sender) + "m:"
 	for cursor := uint64(0); ; {
-		keys, next, err := l.rdb.Scan(ctx, cursor, pattern, 1000).Result()
+		keys, next, err := l.rdb.Scan(ctx, cursor, records+"*", 1000).Result()
 		if err != nil {
 			return fmt.Errorf("ledger scan: %w", err)
 		}
+		for i := range keys {
+			keys[i] = strings.TrimPrefix(keys[i], records)
+		}
 		if err := visit(keys); err != nil {
+			return err
+		}
+		if cursor = next; cursor == 0 {
+			return nil
+		}
+	}
+}
+
+// scanSet hands out the members of a sorted set, in pages.
+func (l *Ledger) scanSet(ctx context.Context, set string, visit func(ids []string) error) error {
+	for cursor := uint64(0); ; {
+		members, next, err := l.rdb.ZScan(ctx, set, cursor, "", 500).Result()
+		if err != nil {
+			return fmt.Errorf("ledger scan: %w", err)
+		}
+		ids := make([]string, 0, len(members)/2)
+		for i := 0; i < len(members); i += 2 { // each is followed by its score
+			ids = append(ids, members[i])
+		}
+		if err := visit(ids); err != nil {
 			return err
 		}
 		if cursor = next; cursor == 0 {

@@ -65,8 +65,11 @@ func (l *Ledger) Commit(ctx context.Context, c Commit) (Committed, error) {
 	scope, priorities, holdFor, atMost := "", "", time.Duration(0), time.Duration(0)
 	if h := c.Hold; h != nil {
 		scope, holdFor, atMost = "sender", h.For, h.AtMost
-		if h.Template != "" {
+		switch {
+		case h.Template != "":
 			scope = "template:" + h.Template
+		case len(h.Priorities) > 0:
+			scope = "some" // beside a hold of the whole sender, neither hides the other
 		}
 		for _, p := range h.Priorities {
 			priorities += string(p) + " "

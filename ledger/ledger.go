@@ -13,7 +13,7 @@
 //	P x:<day>:<bucket>       hash messageId → id
 //	P count                  hash: accepted, retired, duplicates and one number for each state
 //	P mark                   zset priority by enqueue time of the latest message claimed
-//	P hold                   hash: sender, template:<id> → what is held, why and until when
+//	P hold                   hash: sender, some (priorities), template:<id> → what is held, why and until when
 //	P sweeper                hash: owner, till
 package ledger
 
@@ -67,9 +67,6 @@ func (l *Ledger) offset() int64 {
 	}
 	return l.cfg.Offset().Milliseconds()
 }
-
-// Ping says whether Redis answers.
-func (l *Ledger) Ping(ctx context.Context) error { return l.rdb.Ping(ctx).Err() }
 
 // Outcome of handing over a message.
 const (
@@ -144,6 +141,9 @@ func (l *Ledger) acceptArgs(m message.Message) ([]any, error) {
 		millis(m.SendAt), millis(m.ExpiresAt), string(m.OnInDoubt), metadata, l.cfg.Expiry[m.Priority].Milliseconds(),
 	}, nil
 }
+
+// now is our own clock, for what needs no agreement with Redis's.
+func (l *Ledger) now() time.Time { return time.Now().Add(time.Duration(l.offset()) * time.Millisecond) }
 
 func millis(t time.Time) int64 {
 	if t.IsZero() {

@@ -251,6 +251,56 @@ func TestTwoSuccessesAreACountedDuplicate(t *testing.T) {
 	})
 }
 
+func TestASecondSuccessIsKeptWhereverItComes(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		b := newBook(t, rdb)
+		b.accept(b.message("a", message.Default))
+		b.claim("a", 1, "run-a")
+		b.commit(of(ledger.Commit{Outcome: ledger.OutcomeInDoubt, Next: message.Queued, Spends: true, Class: gupshup.ClassInDoubt}, "a", 1))
+		b.ahead += time.Second
+		b.claim("a", 1, "run-b")
+		b.ahead += lease + time.Second
+		require.Equal(t, ledger.Decide, b.claim("a", 1, "run-c").Verdict)
+		require.Equal(t, message.Submitted, b.commit(of(taken, "a", 1)).Status)
+		second := of(taken, "a", 2)
+		second.MessageID = "0a4a68a0-1203-4c85-8dc3-49d0b3226a35"
+		b.commit(second)
+		a, err := b.Audit(t.Context(), b.sender)
+		require.NoError(t, err)
+		require.EqualValues(t, 1, a.Duplicates)
+		rec, err := b.Find(t.Context(), b.sender, second.MessageID)
+		require.NoError(t, err)
+		require.Equal(t, taken.MessageID, rec.MessageID)
+		require.Len(t, rec.Attempts, 2)
+		for i, mid := range []string{taken.MessageID, second.MessageID} {
+			require.Equal(t, ledger.Attempt{N: i + 1, At: rec.Attempts[i].At, Outcome: ledger.OutcomeSubmitted, MessageID: mid}, rec.Attempts[i])
+		}
+		b.balanced()
+	})
+}
+
+func TestAHoldOfSomeDoesNotHideOneOfAll(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		b := newBook(t, rdb)
+		for i, p := range []message.Priority{message.Bulk, message.Critical, message.Critical} {
+			b.accept(b.message(string(rune('a'+i)), p))
+		}
+		b.claim("a", 1, "run-a")
+		b.commit(of(ledger.Commit{
+			Outcome: ledger.OutcomeRefused, Next: message.Queued, WaitingFor: "spam", Delay: time.Hour, Code: "471", Class: gupshup.ClassSpam,
+			Hold: &ledger.Hold{Priorities: []message.Priority{message.Default, message.Bulk}, For: time.Hour, AtMost: time.Hour},
+		}, "a", 1))
+		require.Equal(t, ledger.Send, b.claim("b", 1, "run-b").Verdict)
+		b.commit(of(ledger.Commit{
+			Outcome: ledger.OutcomeRefused, Next: message.Queued, WaitingFor: "account", Delay: time.Minute, Code: "http_401", Class: gupshup.ClassAccount,
+			Hold: &ledger.Hold{For: time.Minute, AtMost: time.Minute},
+		}, "b", 1))
+		require.Equal(t, ledger.Held, b.claim("c", 1, "run-c").Verdict)
+	})
+}
+
 func TestARetryIsClaimedByItsTaskOrByTheSweeper(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
@@ -317,14 +367,17 @@ func TestDeadLettersAreListedReplayedAndPurged(t *testing.T) {
 		require.Equal(t, []string{"a"}, list(ledger.DeadFilter{Until: time.Now().Add(30 * time.Second)}))
 		require.Equal(t, ledger.AlreadyDead, b.claim("a", 1, "run-x").Verdict)
 
-		task, err := b.Replay(t.Context(), b.sender, "a")
+		task, err := b.Replay(t.Context(), b.sender, "a", 1)
 		require.NoError(t, err)
 		require.Equal(t, 2, task.Generation)
+		again, err := b.Replay(t.Context(), b.sender, "a", 1) // as a client does whose reply was lost
+		require.NoError(t, err)
+		require.Equal(t, task, again)
 		require.Equal(t, "919876543210", task.To)
 		c := b.claim("a", 2, "run-y")
 		require.Equal(t, ledger.Send, c.Verdict)
 		require.Equal(t, 1, c.Spent, "a replay has a new budget")
-		_, err = b.Replay(t.Context(), b.sender, "a")
+		_, err = b.Replay(t.Context(), b.sender, "a", 1)
 		var notDead *ledger.NotDeadError
 		require.ErrorAs(t, err, &notDead)
 		require.Equal(t, message.Sending, notDead.Status)
@@ -370,7 +423,6 @@ func TestALostTaskIsFoundAgain(t *testing.T) {
 		b.ahead += 4 * time.Second
 		s = b.sweep(ledger.SweepRequest{})
 		require.Empty(t, s.Requeue)
-		require.Equal(t, 1, s.Overdue[message.Critical])
 		s = b.sweep(ledger.SweepRequest{Idle: map[message.Priority]bool{message.Critical: true}})
 		require.Len(t, s.Requeue, 1, "the queue is empty, so there is nothing it could be waiting behind")
 		b.balanced()

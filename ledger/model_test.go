@@ -358,7 +358,7 @@ func (w *world) replay(rt *rapid.T) {
 		}
 	}
 	id := pick(rt, dead)
-	task, err := w.Replay(context.Background(), w.sender, id)
+	task, err := w.Replay(context.Background(), w.sender, id, w.messages[id].generation)
 	require.NoError(rt, err)
 	m := w.messages[id]
 	m.step(rt, message.Queued)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,20 +97,32 @@ func parseRecord(sender, id string, f map[string]string) Record {
 	// What cannot be read is left out: the rest of the story is worth telling.
 	_ = json.Unmarshal([]byte(f["md"]), &rec.Metadata)
 	_ = json.Unmarshal([]byte(f["ct"]), &rec.Content)
+	if n := int(parseInt(f["at"])); n > 0 {
+		rec.Attempts = []Attempt{{
+			N: n, At: fromMillis(parseInt(f["in"])), Outcome: Outcome(f["oc"]), MessageID: f["mid"], Code: f["co"],
+		}}
+	}
 	for line := range strings.Lines(f["log"]) {
 		cols := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
 		if len(cols) == 5 {
-			rec.Attempts = append(rec.Attempts, Attempt{
+			rec.learn(Attempt{
 				N: int(parseInt(cols[0])), At: fromMillis(parseInt(cols[1])), Outcome: Outcome(cols[2]), MessageID: cols[3], Code: cols[4],
 			})
 		}
 	}
-	if n := int(parseInt(f["at"])); n > 0 {
-		rec.Attempts = append(rec.Attempts, Attempt{
-			N: n, At: fromMillis(parseInt(f["in"])), Outcome: Outcome(f["oc"]), MessageID: f["mid"], Code: f["co"],
-		})
-	}
+	slices.SortFunc(rec.Attempts, func(a, b Attempt) int { return a.N - b.N })
 	return rec
+}
+
+// learn takes in a line about an attempt. A second line about the same one is its late success, and keeps its time.
+func (r *Record) learn(a Attempt) {
+	i := slices.IndexFunc(r.Attempts, func(known Attempt) bool { return known.N == a.N })
+	if i < 0 {
+		r.Attempts = append(r.Attempts, a)
+		return
+	}
+	a.At = r.Attempts[i].At
+	r.Attempts[i] = a
 }
 
 // DeadFilter narrows a listing of dead letters. Zero values mean no limit.
@@ -130,10 +143,13 @@ func (l *Ledger) Dead(ctx context.Context, sender string, q DeadFilter, visit fu
 	if !q.Until.IsZero() {
 		high = fmt.Sprint(q.Until.UnixMilli())
 	}
-	seen := 0
-	for offset := int64(0); ; offset += page {
+	if high == "+inf" {
+		high = fmt.Sprint(l.now().UnixMilli()) // letters that come meanwhile would move the pages
+	}
+	seen, skip := 0, int64(0) // skip: letters of the very moment high that were visited already
+	for {
 		ids, err := l.rdb.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{
-			Key: prefix(sender) + "dead", Start: high, Stop: low, ByScore: true, Rev: true, Offset: offset, Count: page,
+			Key: prefix(sender) + "dead", Start: high, Stop: low, ByScore: true, Rev: true, Offset: skip, Count: page,
 		}).Result()
 		if err != nil {
 			return fmt.Errorf("ledger dead: %w", err)
@@ -160,6 +176,13 @@ func (l *Ledger) Dead(ctx context.Context, sender string, q DeadFilter, visit fu
 		if len(ids) < page {
 			return nil
 		}
+		last := fmt.Sprint(int64(ids[page-1].Score))
+		if last != high {
+			high, skip = last, 0
+		}
+		for i := page - 1; i >= 0 && ids[i].Score == ids[page-1].Score; i-- {
+			skip++
+		}
 	}
 }
 
@@ -170,10 +193,10 @@ func (e *NotDeadError) Error() string {
 	return fmt.Sprintf("the message is %s, not a dead letter", e.Status)
 }
 
-// Replay makes a dead letter a queued message again and returns the task it needs. The caller enqueues it.
-// ErrNotFound or *NotDeadError if it is none.
-func (l *Ledger) Replay(ctx context.Context, sender, id string) (Requeued, error) {
-	r, err := l.run(ctx, replayScript, sender, id)
+// Replay makes a dead letter a queued message again and returns the task it needs. The caller enqueues it. generation is the
+// one that the caller saw in the dead letter's record. ErrNotFound or *NotDeadError if it is none.
+func (l *Ledger) Replay(ctx context.Context, sender, id string, generation int) (Requeued, error) {
+	r, err := l.run(ctx, replayScript, sender, id, generation)
 	if err != nil {
 		return Requeued{}, err
 	}

@@ -82,8 +82,15 @@ func (l *Ledger) run(ctx context.Context, s script, sender string, args ...any) 
 	return asReply(s, res, err)
 }
 
+// ErrRefused says that Redis would refuse the same call again: it is a mistake in the program or in Redis's permissions.
+var ErrRefused = errors.New("refused by Redis")
+
 func asReply(s script, res any, err error) (reply, error) {
-	if err != nil && !errors.Is(err, redis.Nil) {
+	switch {
+	case err == nil, errors.Is(err, redis.Nil):
+	case redis.HasErrorPrefix(err, "ERR"), redis.HasErrorPrefix(err, "WRONGTYPE"), redis.HasErrorPrefix(err, "NOPERM"):
+		return nil, fmt.Errorf("ledger %s: %w: %w", s.name, ErrRefused, err)
+	default:
 		return nil, fmt.Errorf("ledger %s: %w", s.name, err)
 	}
 	list, ok := res.([]any)

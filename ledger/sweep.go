@@ -23,8 +23,7 @@ type Sweep struct {
 	Requeue []Requeued // to be enqueued by the caller, who then need not confirm: what gets lost is found again
 	Expired int
 	Retired int
-	More    bool                     // there was more than Most: look again at once
-	Overdue map[message.Priority]int // waiting for longer than grace: lost if the queue turns out to be idle
+	More    bool // there was more than Most: look again at once
 }
 
 // Requeued is a message that needs a new task.
@@ -55,13 +54,9 @@ func (l *Ledger) Sweep(ctx context.Context, q SweepRequest) (Sweep, error) {
 	}
 	s := Sweep{
 		Leader: true, Expired: int(r.number(2)), Retired: int(r.number(3)), More: r.number(4) == 1,
-		Overdue: make(map[message.Priority]int, len(message.Priorities)),
 	}
 	for _, m := range r.list(1) {
 		s.Requeue = append(s.Requeue, requeued(m))
-	}
-	for i, n := range r.list(5) {
-		s.Overdue[message.Priorities[i]] = int(n.number(0))
 	}
 	return s, nil
 }

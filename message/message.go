@@ -172,6 +172,9 @@ func (m *Message) Normalise(region string, now time.Time) error {
 		bad("metadata", "has %d keys and %d bytes; at most %d and %d", len(m.Metadata), size, MaxMetadataKeys, MaxMetadataLength)
 	}
 	problems = append(problems, contentProblems(m.Content)...)
+	if raw, err := json.Marshal(m.Content); err == nil && len(raw) > MaxContentLength {
+		bad("content", "has %d bytes; at most %d", len(raw), MaxContentLength)
+	}
 	if len(problems) > 0 {
 		return problems
 	}

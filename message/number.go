@@ -49,10 +49,14 @@ func NormaliseNumber(raw, region string) (string, error) {
 }
 
 // MaskNumber keeps what support needs to recognise a number (its first digits and the last two) and hides the rest:
-// 919876543210 becomes 9198******10.
+// 919876543210 becomes 9198******10. Of short numbers less is left, since they have less to hide behind.
 func MaskNumber(to string) string {
-	const head, tail = 4, 2
-	if len(to) <= head+tail {
+	const short, tail = 9, 2
+	head := 4
+	if len(to) <= short {
+		head = 2
+	}
+	if len(to) < head+tail+3 {
 		return strings.Repeat("*", len(to))
 	}
 	return to[:head] + strings.Repeat("*", len(to)-head-tail) + to[len(to)-tail:]

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -15,7 +14,7 @@ const TaskType = "message:send"
 // How asynq is to treat our tasks. asynq's own counting must never end a message: the ledger counts (see docs/decisions).
 const (
 	TaskMaxRetry = 1000          // asynq would archive a task by its own count; ours is always reached first
-	TaskTimeout  = 2 * time.Hour // longer than any handler waits for its slot and its reply; the handler has limits of its own
+	TaskTimeout  = 2 * time.Hour // longer than handlers wait for a slot and a reply; should one not, asynq brings the message again
 )
 
 // TaskRetention is how long a finished task stays visible in the asynq web UI. A campaign's tasks are not kept:
@@ -64,13 +63,3 @@ func TaskID(id string, generation int) string { return id + ":" + strconv.Itoa(g
 
 // Queue is the name of the asynq queue of a sender's priority.
 func Queue(sender string, p Priority) string { return sender + "." + string(p) }
-
-// ParseQueue is the reverse of Queue.
-func ParseQueue(queue string) (sender string, p Priority, ok bool) {
-	sender, name, ok := strings.Cut(queue, ".")
-	if !ok || sender == "" || name == "" {
-		return "", "", false
-	}
-	p, err := ParsePriority(name)
-	return sender, p, err == nil
-}

@@ -68,6 +68,9 @@ func (r rule) describe() string {
 		}
 	case park:
 		parts = append(parts, "waits "+span(r.wait, r.atMost)+", nothing spent")
+		if r.tries > 0 {
+			parts = append(parts, fmt.Sprintf("dead letter after %d times", r.tries))
+		}
 	case doubt:
 		parts = append(parts, "`on_in_doubt`: `resend` (critical at once, others after the window) or `hold` (dead letter `IN_DOUBT` after the window)")
 	}

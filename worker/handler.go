@@ -94,20 +94,15 @@ func (h *handler) claim(ctx context.Context, task message.Task, p message.Priori
 	q := ledger.ClaimRequest{
 		Sender: h.name, ID: task.ID, Generation: task.Generation, Token: message.NewID(), Lease: h.timeout + claimSlack,
 	}
-	ask := func() (c ledger.Claim, started time.Time, err error) {
-		ctx, cancel := context.WithTimeout(ctx, redisTimeout)
-		defer cancel()
-		started = time.Now() // before the intent is written, so that the request ends before the claim does
-		c, err = h.ledger.Claim(ctx, q)
-		return c, started, err
-	}
-	c, started, err := ask()
+	started := time.Now() // before the intent is written, so that the request ends before the claim does
+	c, err := h.ask(ctx, q, started)
 	if err == nil && c.Verdict == ledger.AlreadyDead {
 		text, lookupErr := h.archive(h.name, p, message.TaskID(task.ID, task.Generation))
 		if lookupErr == nil && isDeadText(text, c.Attempt) {
 			q.Replay = true
 			h.log.Info("message.replayed", zap.String("id", task.ID), zap.String("sender", h.name), zap.String("by", "asynq web UI"))
-			c, started, err = ask()
+			started = time.Now()
+			c, err = h.ask(ctx, q, started)
 		}
 	}
 	var unreadable *ledger.ContentError
@@ -119,6 +114,27 @@ func (h *handler) claim(ctx context.Context, task message.Task, p message.Priori
 		c.Content = gupshup.Content{} // Send refuses it as content, which makes it a dead letter
 	}
 	return c, q.Token, started, nil
+}
+
+// ask repeats a claim that got no answer, under the same token, for as long as its request would have had: what was claimed is
+// then still ours to send, and is not left in doubt.
+func (h *handler) ask(ctx context.Context, q ledger.ClaimRequest, started time.Time) (ledger.Claim, error) {
+	for {
+		try, cancel := context.WithTimeout(ctx, redisTimeout)
+		c, err := h.ledger.Claim(try, q)
+		cancel()
+		var unreadable *ledger.ContentError
+		if err == nil || errors.As(err, &unreadable) || errors.Is(err, ledger.ErrRefused) || time.Since(started) >= h.timeout {
+			return c, err
+		}
+		select {
+		case <-h.ending:
+			return c, err
+		case <-ctx.Done():
+			return c, err
+		case <-time.After(redisPause):
+		}
+	}
 }
 
 // send makes the one attempt. It ends with the time that its intent was written for, also for a process that was stopped.
@@ -143,6 +159,9 @@ func (h *handler) finish(ctx context.Context, task message.Task, c ledger.Claim,
 		commit = withFailure(commit, a.failed, v)
 	}
 	done, err := h.write(ctx, func(ctx context.Context) (ledger.Committed, error) { return h.ledger.Commit(ctx, commit) })
+	if err != nil {
+		done.Status = c.Status // as far as we know
+	}
 	h.report(task, c, commit, v, done, a)
 	switch {
 	case err != nil:
@@ -249,6 +268,10 @@ func (h *handler) write(ctx context.Context, change func(context.Context) (ledge
 		cancel()
 		if err == nil {
 			return done, nil
+		}
+		if errors.Is(err, ledger.ErrRefused) {
+			h.log.Error("ledger.refused", zap.String("sender", h.name), zap.Error(err), zap.String("follows", "the claim runs out, then the message is in doubt"))
+			return ledger.Committed{}, err
 		}
 		h.log.Warn("ledger.away", zap.String("sender", h.name), zap.Error(err))
 		select {

@@ -20,11 +20,11 @@ const (
 	doubt   action = "doubt"   // nobody knows: wait for a callback, or send again, as on_in_doubt says
 )
 
-// rule is one row of the policy: what is done about a class of failures. docs/errors.md shows the table and a test compares them.
+// rule is one row of the policy: what is done about a class of failures.
 type rule struct {
 	action action
 	spends bool          // the attempt counts
-	tries  int           // at most so many attempts, if fewer than the priority's budget
+	tries  int           // at most so many attempts, if fewer than the priority's budget; for park, after so many it is over
 	wait   time.Duration // park: how long at least; doubled with each attempt
 	atMost time.Duration // park: how long at most
 	holds  scope         // what else is kept from being sent meanwhile
@@ -42,22 +42,22 @@ const (
 	oneOfForms scope = "the template"
 )
 
-// policy turns a class of failures into an action: the one place where that is decided, for replies and callbacks alike.
+// policy turns a class of failures into an action; README.md shows it, and a test compares them. It is the one place where that is decided, for replies and callbacks alike.
 var policy = map[gupshup.Class]rule{
 	gupshup.ClassRecipient:     {action: archive, spends: true, why: "this number will not become reachable by trying again"},
 	gupshup.ClassConsent:       {action: archive, spends: true, why: "no open session or no consent: only the user can change that"},
 	gupshup.ClassContent:       {action: archive, spends: true, why: "the same content would be refused again"},
 	gupshup.ClassMedia:         {action: retry, spends: true, tries: 3, why: "WhatsApp could not fetch the file; its host may have had a bad moment"},
-	gupshup.ClassTemplate:      {action: park, wait: time.Minute, atMost: time.Hour, holds: oneOfForms, why: "the template is paused or does not match: its other messages would fail, too"},
+	gupshup.ClassTemplate:      {action: park, tries: 50, wait: time.Minute, atMost: time.Hour, holds: oneOfForms, why: "the template is paused or does not match: its other messages would fail, too"},
 	gupshup.ClassTemplateGone:  {action: archive, spends: true, wait: 10 * time.Minute, atMost: time.Hour, holds: oneOfForms, why: "the template does not exist any more"},
 	gupshup.ClassAccount:       {action: park, wait: time.Minute, atMost: 15 * time.Minute, holds: sender, why: "balance, key or account: every message would fail until somebody mends it"},
 	gupshup.ClassSpam:          {action: park, wait: 10 * time.Minute, atMost: 4 * time.Hour, holds: notUrgent, urgent: retry, why: "WhatsApp thinks this sender spams: stop all that can wait"},
 	gupshup.ClassThrottled:     {action: retry, why: "too fast: slow down; nobody's attempt is spent"},
-	gupshup.ClassPairThrottled: {action: park, wait: 6 * time.Second, atMost: 5 * time.Minute, why: "too many to this one recipient"},
+	gupshup.ClassPairThrottled: {action: park, tries: 50, wait: 6 * time.Second, atMost: 5 * time.Minute, why: "too many to this one recipient"},
 	gupshup.ClassMaintenance:   {action: park, wait: time.Minute, atMost: time.Minute, holds: sender, why: "the number is being upgraded, which takes a minute"},
 	gupshup.ClassTransient:     {action: retry, spends: true, why: "Gupshup or WhatsApp had a fault and said so"},
 	gupshup.ClassNotSent:       {action: retry, why: "it certainly did not reach Gupshup"},
-	gupshup.ClassWaitDay:       {action: park, wait: 24 * time.Hour, atMost: 24 * time.Hour, urgent: archive, why: "the recipient had enough marketing today; trying sooner prolongs it"},
+	gupshup.ClassWaitDay:       {action: park, tries: 7, wait: 24 * time.Hour, atMost: 24 * time.Hour, urgent: archive, why: "the recipient had enough marketing today; trying sooner prolongs it"},
 	gupshup.ClassInDoubt:       {action: doubt, spends: true, why: "Gupshup may have taken it, and has no idempotency key"},
 	gupshup.ClassUnknown:       {action: archive, spends: true, why: "nobody knows what it means: look at it, then add it to codes"},
 }
@@ -117,6 +117,10 @@ func decide(f failure, l limits) verdict {
 	case retry:
 		return v.retried(f, r, l)
 	case park:
+		if r.tries > 0 && f.attempt >= r.tries { // what it waits for may be its own fault
+			v.action, v.spends, v.why = archive, true, fmt.Sprintf("given up after %d attempts", f.attempt)
+			return v
+		}
 		v.waitingFor = string(f.class)
 		v.delay = atLeast(doubled(r.wait, f.attempt-1, r.atMost), min(f.retryAfter, l.retryAfterCap))
 	case doubt:

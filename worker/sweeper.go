@@ -73,7 +73,8 @@ func (s *sweeper) run(ctx context.Context) {
 
 // sweep is one look at the books.
 func (s *sweeper) sweep(ctx context.Context) (more bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	// A sweep that has begun is finished: what it took out it also enqueues.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), redisTimeout)
 	defer cancel()
 	if err := s.look(ctx); err != nil {
 		return false, err

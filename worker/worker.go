@@ -111,23 +111,30 @@ func (w *Worker) Run(ctx context.Context) error {
 	<-ctx.Done()
 
 	w.cfg.Log.Info("worker.stopping")
-	for _, s := range servers {
-		s.Stop()
-	}
-	for _, g := range w.gates {
-		g.Close()
-	}
 	end := time.AfterFunc(w.cfg.ShutdownTimeout, func() { close(w.ending) })
-	var down sync.WaitGroup
-	for _, s := range servers {
-		down.Go(s.Shutdown)
-	}
-	down.Wait()
+	w.shutdown(servers)
 	end.Stop()
 	stop()
 	group.Wait()
 	w.cfg.Log.Info("worker.stopped")
 	return nil
+}
+
+// shutdown ends all servers, each step for all at the same time: first no new tasks (a server takes up to its polling interval
+// for that), then the handlers that wait for a slot, then those that are sending.
+func (w *Worker) shutdown(servers []*asynq.Server) {
+	each := func(do func(s *asynq.Server)) {
+		var group sync.WaitGroup
+		for _, s := range servers {
+			group.Go(func() { do(s) })
+		}
+		group.Wait()
+	}
+	each((*asynq.Server).Stop)
+	for _, g := range w.gates {
+		g.Close()
+	}
+	each((*asynq.Server).Shutdown)
 }
 
 // start makes the gates and starts the asynq servers of all queues.
@@ -149,9 +156,7 @@ func (w *Worker) start(ctx context.Context) ([]*asynq.Server, error) {
 			for _, concurrency := range pumps(p, w.cfg.Concurrency[p], w.cfg.Pumps, s.Rate, trip) {
 				server := w.server(s.Name, p, concurrency)
 				if err := server.Start(processor{h: h, priority: p}); err != nil {
-					for _, started := range servers {
-						started.Shutdown()
-					}
+					w.shutdown(servers)
 					return nil, fmt.Errorf("worker: queue %s: %w", message.Queue(s.Name, p), err)
 				}
 				servers = append(servers, server)

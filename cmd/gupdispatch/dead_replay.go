@@ -66,7 +66,7 @@ func (e *env) withoutDoubt(targets []target, takeOut bool) []target {
 func (a *app) replay() func(context.Context, target) error {
 	inspector, queue := a.inspector(), producer.NewEnqueuer(a.redis.general)
 	return func(ctx context.Context, t target) error {
-		requeued, err := a.ledger.Replay(ctx, t.sender, t.id)
+		requeued, err := a.ledger.Replay(ctx, t.sender, t.id, t.generation)
 		if err != nil {
 			return err
 		}

@@ -57,9 +57,43 @@ func newConnections(opts *redis.Options, c config.Redis) *connections {
 	opts.ContextTimeoutEnabled = true
 	opts.DialTimeout, opts.ReadTimeout, opts.WriteTimeout = c.DialTimeout, c.ReadTimeout, c.WriteTimeout
 	opts.PoolSize = c.PoolSize
+	// RESP2: we use nothing of RESP3, and looking for its push messages costs a tenth of a worker's CPU.
+	opts.Protocol = 2
 	general, queue := *opts, *opts
 	general.MaxRetries, queue.MaxRetries = repeats, -1
-	return &connections{general: redis.NewClient(&general), queue: redis.NewClient(&queue)}
+	conns := &connections{general: redis.NewClient(&general), queue: redis.NewClient(&queue)}
+	conns.queue.AddHook(breather{})
+	return conns
+}
+
+// breather makes a client wait after a command that Redis did not answer. asynq's servers ask again at once when a dequeue
+// fails, and each would keep a core busy for as long as Redis is away.
+type breather struct{}
+
+const breath = 200 * time.Millisecond
+
+// DialHook implements redis.Hook.
+func (breather) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessPipelineHook implements redis.Hook.
+func (breather) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// ProcessHook implements redis.Hook.
+func (breather) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		var answer redis.Error
+		if err == nil || errors.As(err, &answer) { // also redis.Nil
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(breath):
+		}
+		return err
+	}
 }
 
 func (c *connections) close() {

@@ -24,7 +24,7 @@ if r.st == 'sending' then
   if r.tok == token then return reply('send', r.ct) end -- the same call, repeated
   if now < num(r.dl) then return reply('busy') end
   if r.ls then -- an earlier attempt, thought lost, has meanwhile been taken: whatever became of this one, it is done
-    move(id, r, 'submitted', 'mid', r.ls)
+    move(id, r, 'submitted', 'mid', r.ls, 'oc', 'in_doubt')
     redis.call('HDEL', key, 'dl', 'tok', 'ls')
     place(id, priority)
     return reply('settled')
@@ -70,8 +70,8 @@ else
   if due > now and not (r.nb and now >= num(r.nb) - 1000) then return reply('wait') end
 end
 
-local holds = redis.call('HMGET', P .. 'hold', 'sender', 'template:' .. (r.tp or ''))
-for i = 1, 2 do
+local holds = redis.call('HMGET', P .. 'hold', 'sender', 'some', 'template:' .. (r.tp or ''))
+for i = 1, 3 do
   local hold = holds[i] and cjson.decode(holds[i])
   if hold and hold['until'] > now and (hold.priorities == '' or string.find(hold.priorities, priority, 1, true)) then
     redis.call('HSET', key, 'wf', hold.reason, 'ws', r.ws or int(now))

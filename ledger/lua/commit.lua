@@ -3,7 +3,7 @@
 -- ARGV: 2 id, 3 attempt, 4 outcome (submitted, refused, not_sent, in_doubt), 5 next status (submitted, queued, dead, in_doubt),
 --       6 delay until then (ms), 7 what it waits for ('' for a retry), 8 '1' if an attempt was spent, 9 code, 10 class, 11 reason,
 --       12 messageId, 13 its bucket, 14 its field, 15 how long the index is kept (s), 16 slack behind a retry (ms),
---       17 what to hold ('', 'sender' or 'template:<id>'), 18 for which priorities, 19 for how long (ms), 20 at most (ms)
+--       17 what to hold ('', 'sender', 'some' priorities of it, or 'template:<id>'), 18 for which priorities, 19 for how long (ms), 20 at most (ms)
 -- Returns: {status, 'applied' | 'noted' | 'repeated' | 'gone'}
 local id, attempt, outcome, target, delay, waits_for = ARGV[2], num(ARGV[3]), ARGV[4], ARGV[5], num(ARGV[6]), ARGV[7]
 local spent, code, class, reason, mid = ARGV[8] == '1', ARGV[9], ARGV[10], ARGV[11], ARGV[12]
@@ -13,20 +13,24 @@ local function set_hold(scope)
   local old = redis.call('HGET', hold, scope)
   old = old and cjson.decode(old)
   if old and old['until'] > now then return end
-  -- A hold that ran out and failed again lasts longer each time.
+  -- A hold that ran out and failed again in the same way lasts longer each time.
+  if old and old.reason ~= class then old = nil end
   local tries = old and old.tries + 1 or 0
   local till = now + math.min(num(ARGV[19]) * 2 ^ math.min(tries, 20), num(ARGV[20]))
   redis.call('HSET', hold, scope, cjson.encode({ reason = class, code = code, priorities = ARGV[18], tries = tries,
     since = old and old.since or now, ['until'] = till }))
 end
 
-local function end_hold(scope) -- a success after its time: whatever it was is over
+local function end_hold(scope, priority) -- a success after its time of what it held: whatever it was is over
   local old = redis.call('HGET', hold, scope)
-  if old and cjson.decode(old)['until'] <= now then redis.call('HDEL', hold, scope) end
+  old = old and cjson.decode(old)
+  if old and old['until'] <= now and (old.priorities == '' or string.find(old.priorities, priority, 1, true)) then
+    redis.call('HDEL', hold, scope)
+  end
 end
 
 local function index()
-  if mid == '' then return end
+  if ARGV[12] == '' then return end
   local bucket = P .. 'x:' .. int(math.floor(now / 86400000)) .. ':' .. ARGV[13]
   redis.call('HSET', bucket, ARGV[14], id)
   if redis.call('HLEN', bucket) == 1 then redis.call('EXPIRE', bucket, ARGV[15]) end
@@ -69,7 +73,15 @@ if r.ls and target ~= 'submitted' then
 elseif r.ls then
   count('duplicates', 1)
 end
-if late and not legal(r.st, 'submitted') then return { r.st, 'repeated' } end
+if late and not legal(r.st, 'submitted') then
+  -- Gupshup took this attempt, too, while another's success stands already.
+  if mid == r.mid then return { r.st, 'repeated' } end
+  remember(id, r, attempt, r['in'] or '0', 'submitted', mid, '')
+  redis.call('HSET', key, 'oc', outcome)
+  index()
+  count('duplicates', 1)
+  return { r.st, 'noted' }
+end
 
 if target == 'submitted' then
   move(id, r, 'submitted', 'oc', outcome, 'mid', mid)
@@ -77,8 +89,9 @@ if target == 'submitted' then
   redis.call('HDEL', key, 'dl', 'tok', 'nb', 'wf', 'ws', 'ls', 'co', 'cl', 're')
   place(id, priority)
   if redis.call('EXISTS', hold) == 1 then
-    end_hold('sender')
-    end_hold('template:' .. (r.tp or ''))
+    end_hold('sender', priority)
+    end_hold('some', priority)
+    end_hold('template:' .. (r.tp or ''), priority)
   end
   return { target, 'applied' }
 end

@@ -1,7 +1,7 @@
 -- sweep is the sweeper's one call: it renews the lease, ends what is past its time, and hands back what must be enqueued anew.
 -- ARGV: 2 owner, 3 lease (ms), 4 most messages at a time, 5 retention (ms), 6 retention of dead letters (ms),
 --       then for critical, default and bulk: grace (ms), '1' if its asynq queue is empty and not paused
--- Returns: {'busy'}, or {'ok', lists of {id, generation, priority, to, template id}, expired, retired, more, overdue by priority}
+-- Returns: {'busy'}, or {'ok', lists of {id, generation, priority, to, template id}, expired, retired, more}
 local owner, lease, most = ARGV[2], num(ARGV[3]), num(ARGV[4])
 local holder = redis.call('HMGET', P .. 'sweeper', 'owner', 'till')
 if holder[1] and holder[1] ~= owner and num(holder[2]) > now then return { 'busy' } end
@@ -49,7 +49,6 @@ end
 for _, id in ipairs(upto('due', int(now), most)) do requeue(id, 'due') end
 
 -- asynq hands out first in, first out. So a task that is older than one already claimed has been overtaken: it is lost.
-local overdue = {}
 for i, priority in ipairs({ 'critical', 'default', 'bulk' }) do
   local grace, idle = num(ARGV[5 + 2 * i]), ARGV[6 + 2 * i] == '1'
   local waiting = 'waiting:' .. priority
@@ -58,7 +57,6 @@ for i, priority in ipairs({ 'critical', 'default', 'bulk' }) do
   if till > 0 then
     for _, id in ipairs(upto(waiting, '(' .. int(till), most)) do requeue(id, waiting) end
   end
-  overdue[i] = redis.call('ZCOUNT', P .. waiting, '-inf', int(now - grace))
 end
 
 local function retire(id, st)
@@ -81,4 +79,4 @@ for _ = 1, most do
 end
 for _, id in ipairs(upto('dead', int(now - num(ARGV[6])), most)) do retire(id, 'dead') end
 
-return { 'ok', out, expired, retired, more, overdue }
+return { 'ok', out, expired, retired, more }

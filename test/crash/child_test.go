@@ -146,7 +146,7 @@ func runOperator(ctx context.Context, s spec, h *hazard) error {
 				_ = inspector.RunTask(message.Queue(s.Sender, r.Priority), task) // it may not be archived yet
 				continue
 			}
-			again, err := l.Replay(ctx, s.Sender, r.ID)
+			again, err := l.Replay(ctx, s.Sender, r.ID, r.Generation)
 			if err != nil {
 				continue // nobody knows whether it was replayed; if so, the sweeper finds that it has no task
 			}
