@@ -161,7 +161,7 @@ func (s *site) redeliver(ctx context.Context) {
 	for ; ctx.Err() == nil; pause(ctx, 10*time.Millisecond) {
 		for _, p := range message.Priorities {
 			queue := "asynq:{" + message.Queue(s.base.Sender, p) + "}:"
-			tasks, _ := s.rdb.LRange(ctx, queue+"active", -20, -1).Result()
+			tasks, _ := s.rdb.LRange(ctx, queue+"active", 0, 19).Result()
 			for _, task := range tasks {
 				id, _, _ := strings.Cut(task, ":")
 				rec, err := s.ledger.Get(ctx, s.base.Sender, id)

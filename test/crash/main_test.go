@@ -14,6 +14,7 @@ package crash
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -48,6 +49,10 @@ var roles = map[string]func(ctx context.Context, s spec, h *hazard) error{
 func TestMain(m *testing.M) {
 	raw := os.Getenv(roleVar)
 	if raw == "" {
+		flag.Parse()
+		if err := flag.Set("test.parallel", "8"); err != nil { // however many cores there are: the tests mostly wait
+			panic(err)
+		}
 		os.Exit(m.Run())
 	}
 	os.Exit(runChild(raw))
