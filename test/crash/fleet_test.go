@@ -100,7 +100,8 @@ func (f *fleet) start(s spec, harm plan) *process {
 		_ = p.cmd.Wait()
 		p.state = p.cmd.ProcessState
 		f.knows(p)
-		if how, ok := p.state.Sys().(syscall.WaitStatus); !ok || !(how.Signaled() && how.Signal() == syscall.SIGKILL) && how.ExitStatus() != 0 {
+		how, ok := p.state.Sys().(syscall.WaitStatus)
+		if killed := how.Signaled() && how.Signal() == syscall.SIGKILL; !ok || !killed && how.ExitStatus() != 0 {
 			f.t.Errorf("a %s ended by itself, with %s:\n%s", s.Role, p.state, said.String())
 		}
 		close(p.done)
