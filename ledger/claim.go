@@ -16,7 +16,7 @@ type Verdict string
 const (
 	Send         Verdict = "send"    // the intent is written: send it now, once
 	Decide       Verdict = "decide"  // its last attempt is in doubt or failed by callback: the policy has to decide, then Resolve
-	Busy         Verdict = "busy"    // another run is sending it
+	Busy         Verdict = "busy"    // another run is sending it, or deciding about it
 	Wait         Verdict = "wait"    // its time has not come; the due set will bring it again
 	Held         Verdict = "held"    // a hold is on; it is parked until then
 	Stale        Verdict = "stale"   // a newer task stands for it

@@ -171,7 +171,7 @@ func TestOnlyOneRunSends(t *testing.T) {
 		require.Equal(t, ledger.Decide, c.Verdict, "after its claim ran out nobody knows what became of the request")
 		require.Equal(t, message.InDoubt, c.Status)
 		require.Equal(t, "claim_lost", c.Code)
-		require.Equal(t, ledger.Wait, b.claim("a", 1, "run-c").Verdict, "one run decides at a time")
+		require.Equal(t, ledger.Busy, b.claim("a", 1, "run-c").Verdict, "one run decides at a time")
 		b.balanced()
 	})
 }

@@ -32,7 +32,7 @@ type Gate interface {
 	Wait(ctx context.Context, p message.Priority) (flow.Slot, error)
 }
 
-// archiveText looks up the text with which a task was archived, if it was.
+// archiveText looks up the text with which a task was archived before it was run again, if it was.
 type archiveText func(sender string, p message.Priority, taskID string) (string, error)
 
 const (
@@ -77,6 +77,9 @@ func (h *handler) handle(ctx context.Context, task message.Task, p message.Prior
 		return archived(deadText(c.Code, c.Reason, c.MessageID, c.Attempt))
 	case c.Verdict == ledger.Decide:
 		return h.decideAgain(ctx, task, c, token)
+	case c.Verdict == ledger.Busy:
+		// asynq brings a task twice when it believes the first run lost. If this one ended the task, the first could not archive it.
+		return errBusy
 	case c.Verdict != ledger.Send:
 		h.log.Debug("message.skipped", zap.String("id", task.ID), zap.String("sender", h.name), zap.String("verdict", string(c.Verdict)))
 		return nil

@@ -21,6 +21,9 @@ func (e *retryError) Error() string { return e.text }
 // errStopping ends a handler that was still waiting for its slot when the worker stopped: nothing was spent.
 var errStopping = &retryError{text: "the worker stopped before it was this message's turn"}
 
+// errBusy ends a run whose message another run has just now: nothing was spent.
+var errBusy = &retryError{text: "another run has this message", delay: time.Second}
+
 // archived tells asynq to archive the task, with what ops must know in the text: asynqmon shows nothing else of it.
 func archived(text string) error { return fmt.Errorf("%s: %w", text, asynq.SkipRetry) }
 

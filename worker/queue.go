@@ -40,11 +40,12 @@ func queueStates(ctx context.Context, rdb redis.UniversalClient, sender string) 
 	return states, nil
 }
 
-// archiveOf looks up the text with which asynq archived, or would show, a task.
+// archiveOf looks up the text with which asynq had archived a task before somebody ran it again. A task that is not active now
+// was archived by another run of it, while this one was under way: nobody has asked for anything.
 func archiveOf(inspector *asynq.Inspector) archiveText {
 	return func(sender string, p message.Priority, taskID string) (string, error) {
 		info, err := inspector.GetTaskInfo(message.Queue(sender, p), taskID)
-		if err != nil {
+		if err != nil || info.State != asynq.TaskStateActive {
 			return "", err
 		}
 		return info.LastErr, nil

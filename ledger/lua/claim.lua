@@ -4,7 +4,7 @@
 -- Returns: {verdict, now, status, attempt, spent, first intent, parked ms, expires at, priority, to, template id, in-doubt rule,
 --           code, class, reason, messageId, content, until, created at, intent}
 --   send    go on, the content is there          decide  the outcome of the last attempt wants a decision
---   busy    another run is sending it            wait    its time has not come, the due set will bring it
+--   busy    another run has it, sends or decides wait    its time has not come, the due set will bring it
 --   stale   a newer task stands for it           held    parked behind a hold until `until`
 --   expired, settled, dead, gone                 nothing to send
 local id, generation, token, lease, replay = ARGV[2], num(ARGV[3]), ARGV[4], num(ARGV[5]), ARGV[6] == '1'
@@ -39,7 +39,7 @@ end
 if r.st == 'in_doubt' or r.st == 'failed' then
   -- One run decides at a time; if it dies, the due set brings the message again.
   local due = num(redis.call('ZSCORE', P .. 'due', id))
-  if due > now and r.tok ~= token then return reply('wait') end
+  if due > now and r.tok ~= token then return reply(r.tok and 'busy' or 'wait') end
   redis.call('HSET', key, 'tok', token)
   place(id, priority, 'due', now + lease)
   return reply('decide')

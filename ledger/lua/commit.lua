@@ -110,6 +110,7 @@ elseif target == 'queued' and waits_for == '' then
   place(id, priority, 'due', now + delay + num(ARGV[16]))
 else
   if target == 'queued' then redis.call('HSET', key, 'wf', waits_for, 'ws', r.ws or int(now)) end
+  redis.call('HDEL', key, 'tok') -- this run is done with it
   place(id, priority, 'due', now + delay)
 end
 return { target, 'applied' }

@@ -19,5 +19,6 @@ else
   if r.st ~= target then move(id, r, target) end
   if target == 'queued' and ARGV[10] ~= '' then redis.call('HSET', key, 'wf', ARGV[10], 'ws', int(now)) end
   place(id, r.pr, 'due', now + delay)
+  if target == 'in_doubt' then redis.call('HDEL', key, 'tok') end -- this run is done with it
 end
 return { target, 'applied' }
