@@ -39,6 +39,7 @@ const (
 	redisTimeout = 5 * time.Second        // one try at the ledger
 	claimSlack   = 5 * time.Second        // a claim holds that much longer than its request may take
 	redisPause   = 500 * time.Millisecond // between tries at a ledger that does not answer
+	slotLife     = 100 * time.Millisecond // from a slot to its request; a claim takes a few milliseconds of it
 )
 
 // handler sends the messages of one sender. One run of it is one task: wait for a slot, claim, one HTTP attempt, commit.
@@ -66,6 +67,7 @@ func (h *handler) handle(ctx context.Context, task message.Task, p message.Prior
 	if err != nil {
 		return errStopping
 	}
+	granted := time.Now()
 	c, token, started, err := h.claim(ctx, task, p)
 	if c.Verdict != ledger.Send {
 		slot.GiveBack()
@@ -84,7 +86,7 @@ func (h *handler) handle(ctx context.Context, task message.Task, p message.Prior
 		h.log.Debug("message.skipped", zap.String("id", task.ID), zap.String("sender", h.name), zap.String("verdict", string(c.Verdict)))
 		return nil
 	}
-	receipt, sendErr := h.send(ctx, c, started)
+	receipt, sendErr := h.send(ctx, c, granted, started)
 	err = h.finish(ctx, task, c, attempt{receipt: receipt, failed: asError(sendErr), took: time.Since(started)})
 	if err == nil && sendErr == nil {
 		result(receipt.MessageID)
@@ -141,10 +143,16 @@ func (h *handler) ask(ctx context.Context, q ledger.ClaimRequest, started time.T
 }
 
 // send makes the one attempt. It ends with the time that its intent was written for, also for a process that was stopped.
-func (h *handler) send(ctx context.Context, c ledger.Claim, started time.Time) (gupshup.Receipt, error) {
+func (h *handler) send(ctx context.Context, c ledger.Claim, granted, started time.Time) (gupshup.Receipt, error) {
 	// A stopping worker lets requests finish, and asynq cancels its context only after that: our own deadline is the bound.
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), started.Add(h.timeout))
 	defer cancel()
+	if time.Since(granted) > slotLife {
+		// Redis was slow, and our slot has passed. All that waited for it with us must not go at once: take another.
+		if _, err := h.gate.Wait(ctx, c.Priority); err != nil {
+			return gupshup.Receipt{}, &gupshup.Error{Class: gupshup.ClassNotSent, Code: "slot_lost", Reason: "Redis was slow, and the next slot came too late"}
+		}
+	}
 	if !time.Now().Before(started.Add(h.timeout)) {
 		return gupshup.Receipt{}, &gupshup.Error{Class: gupshup.ClassNotSent, Code: "stalled", Reason: "the worker stood still until the claim was over"}
 	}
