@@ -32,6 +32,7 @@ install: ## install gupdispatch into Go's bin directory
 
 .PHONY: test
 test: ## run the tests; REDIS_ADDR=host:port runs them on that Redis, too
+	@[ -n "$$REDIS_ADDR" ] || echo "NOTE: REDIS_ADDR=host:port is not set, so the tests on a real Redis are SKIPPED; the rest runs on an embedded one"
 	@go test $(GOTESTFLAGS) $(PACKAGES)
 
 .PHONY: test-race
