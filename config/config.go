@@ -54,6 +54,8 @@ type HTTP struct {
 	Listen  string   `koanf:"listen"`
 	APIKeys []APIKey `koanf:"api_keys"`
 	UIUsers []UIUser `koanf:"ui_users"`
+	// TrustedProxies are the reverse proxies whose X-Forwarded-For is believed: for callback_allow, and for whom a login is counted against.
+	TrustedProxies Networks `koanf:"trusted_proxies"`
 }
 
 // APIKey is one bearer token of the REST API.
@@ -138,13 +140,29 @@ type Sender struct {
 	SessionPath      string             `koanf:"session_path"`
 	TemplatePath     string             `koanf:"template_path"`
 	CatalogPath      string             `koanf:"catalog_path"`
-	Rate             float64            `koanf:"rate"`           // messages per second, all replicas together
-	Burst            int                `koanf:"burst"`          // messages that may leave at once after a pause
-	DefaultRegion    string             `koanf:"default_region"` // ISO 3166 alpha-2, to read national numbers by; "" takes international ones only
-	CallbackTokenEnv string             `koanf:"callback_token_env"`
+	Rate             float64            `koanf:"rate"`               // messages per second, all replicas together
+	Burst            int                `koanf:"burst"`              // messages that may leave at once after a pause
+	DefaultRegion    string             `koanf:"default_region"`     // ISO 3166 alpha-2, to read national numbers by; "" takes international ones only
+	CallbackTokenEnv string             `koanf:"callback_token_env"` // "" takes no callbacks
+	CallbackAllow    Networks           `koanf:"callback_allow"`     // where callbacks may come from; none means from everywhere
+	CheckSession     bool               `koanf:"check_session"`      // session messages only to who wrote within the last 24 hours
+	EventsMax        int                `koanf:"events_max"`         // entries that the sender's event stream keeps; see EventsKept
+	NotifyURL        string             `koanf:"notify_url"`         // told of every change of a message's state; "" tells nobody
+	NotifySecretEnv  string             `koanf:"notify_secret_env"`
 	OnInDoubt        ByPriority[string] `koanf:"on_in_doubt"` // "" falls back to in_doubt; see Config.OnInDoubt
 	Key              Secret             `koanf:"-"`           // the value of APIKeyEnv; read it through APIKey, which knows files, too
 	CallbackToken    Secret             `koanf:"-"`           // the value of CallbackTokenEnv
+	NotifySecret     Secret             `koanf:"-"`           // the value of NotifySecretEnv
+}
+
+// EventsKept returns how many entries the sender's event stream keeps at least; 0 means that none is written. Notifying needs a
+// stream: with notify_url it has 100,000 entries unless events_max says otherwise, about 30 MB.
+func (s Sender) EventsKept() int {
+	const enough = 100_000
+	if s.EventsMax == 0 && s.NotifyURL != "" {
+		return enough
+	}
+	return s.EventsMax
 }
 
 // Sender returns the sender of that name and whether there is one.

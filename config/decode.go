@@ -24,6 +24,10 @@ func (d *decoder) decode(path string, target reflect.Value, in any) {
 	if in == nil {
 		return
 	}
+	if list, ok := target.Addr().Interface().(*Networks); ok {
+		d.networks(path, list, in)
+		return
+	}
 	if isScalar(target) {
 		d.scalar(path, target, in)
 		return

@@ -18,7 +18,7 @@ const DefaultPath = "gupdispatch.yaml"
 
 // Load reads the configuration from the defaults, the file at path and environ ("NAME=value" entries, as os.Environ returns them), and
 // validates it. Without a path it reads gupdispatch.yaml in the working directory if there is one. Every problem is reported at once, as
-// Problems; the configuration is nil then. Secrets that are not set are no problem yet: see CheckSenderKeys and CheckHTTPSecrets.
+// Problems; the configuration is nil then. Secrets that are not set are no problem yet: see CheckSenderKeys, CheckHTTPSecrets and CheckNotifySecrets.
 func Load(path string, environ []string) (*Config, error) {
 	data, err := read(path)
 	if err != nil {

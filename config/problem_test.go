@@ -9,6 +9,9 @@ import (
 	"github.com/gupdispatch/gupdispatch/gupshup"
 )
 
+// notifies is aSender with the beginning of a secret's variable.
+const notifies = aSender + "    notify_secret_env: "
+
 // Each row is one mistake. It must give exactly one problem, about that key, with these words in it.
 func TestProblems(t *testing.T) {
 	t.Parallel()
@@ -72,6 +75,20 @@ func TestProblems(t *testing.T) {
 		{"the key as variable", strings.Replace(aSender, "SHOP_KEY", "s3cret", 1), "", "senders[my-shop].api_key_env", "not the name of"},
 		{"the token itself", aSender + "    callback_token: s3cret", "", "senders[my-shop].callback_token", "callback_token_env"},
 		{"the token as variable", aSender + "    callback_token_env: s3cret", "", "senders[my-shop].callback_token_env", "not the name of"},
+		{"allow: not an address", aSender + "    callback_allow: [gupshup.io]", "", "senders[my-shop].callback_allow", "neither an address"},
+		{"allow: an address within a network", aSender + "    callback_allow: [192.0.2.7/24]", "", "senders[my-shop].callback_allow", "network (192.0.2.0/24)"},
+		{"allow: a number", aSender + "    callback_allow: [7]", "", "senders[my-shop].callback_allow", "holds a number"},
+		{"allow: a group", aSender + "    callback_allow: {a: b}", "", "senders[my-shop].callback_allow", "a group of keys"},
+		{"allow by variable", aSender, "GUPDISPATCH_SENDERS_MY_SHOP_CALLBACK_ALLOW=here", "GUPDISPATCH_SENDERS_MY_SHOP_CALLBACK_ALLOW", "192.0.2.0/24"},
+		{"trusted proxy", "http: {trusted_proxies: [10.0.0.0/33]}", "", "http.trusted_proxies", "neither an address"},
+		{"events below 0", aSender + "    events_max: -1", "", "senders[my-shop].events_max", "0 to"},
+		{"notify without a secret", aSender + "    notify_url: https://shop.example/x", "", "senders[my-shop].notify_secret_env", "missing"},
+		{"notify with the secret itself", aSender + "    notify_secret: s3cret", "", "senders[my-shop].notify_secret", "notify_secret_env"},
+		{"notify with the secret as variable", notifies + "s3cret\n    notify_url: https://shop.example", "", "senders[my-shop].notify_secret_env", "not the name of"},
+		{"notify in the clear", notifies + "N\n    notify_url: http://shop.example/?s3cret", "", "senders[my-shop].notify_url", "allow_insecure"},
+		{"notify by another scheme", notifies + "N\n    notify_url: ftp://shop.example/s3cret", "", "senders[my-shop].notify_url", "neither http://"},
+		{"notify nobody", notifies + "N\n    notify_url: /s3cret", "", "senders[my-shop].notify_url", "no"},
+		{"notify with a login", notifies + "N\n    notify_url: https://a:s3cret@shop.example", "", "senders[my-shop].notify_url", "login"},
 		{"rate 0", aSender + "    rate: 0", "", "senders[my-shop].rate", "above 0"},
 		{"rate too high", aSender + "    rate: 10001", "", "senders[my-shop].rate", "10000"},
 		{"rate NaN", aSender + "    rate: .nan", "", "senders[my-shop].rate", "above 0"},
@@ -159,6 +176,22 @@ func TestPlainHTTPIsForThisMachine(t *testing.T) {
 		_, problems := load(t, aSender+"    base_url: "+ok)
 		require.Empty(t, problems, ok)
 	}
+}
+
+func TestNotifyingInTheClearIsForThisMachine(t *testing.T) {
+	t.Parallel()
+	for _, ok := range []string{"http://localhost:1/x", "http://[::1]:1", "https://shop.example/x?token=y", "http://shop:1\n    allow_insecure: true"} {
+		cfg, problems := load(t, notifies+"N\n    notify_url: "+ok)
+		require.Empty(t, problems, ok)
+		require.Equal(t, 100_000, cfg.Senders[0].EventsKept(), "notifying needs a stream")
+	}
+}
+
+func TestEventsKept(t *testing.T) {
+	t.Parallel()
+	require.Zero(t, NewSender("a").EventsKept())
+	require.Equal(t, 7, Sender{EventsMax: 7}.EventsKept())
+	require.Equal(t, 7, Sender{EventsMax: 7, NotifyURL: "https://shop.example"}.EventsKept())
 }
 
 // Whatever the file and the environment say, Load answers with a configuration or with Problems; it never panics.

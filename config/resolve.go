@@ -2,6 +2,7 @@ package config
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -41,10 +42,23 @@ func (c *Config) senderKeys() []secret {
 	return all
 }
 
+func (c *Config) notifySecrets() []secret {
+	var all []secret
+	for i := range c.Senders {
+		s := &c.Senders[i]
+		all = append(all, secret{"senders[" + s.Name + "].notify_secret_env", s.NotifySecretEnv, &s.NotifySecret})
+	}
+	return all
+}
+
+func (c *Config) secrets() []secret {
+	return slices.Concat(c.httpSecrets(), c.senderKeys(), c.notifySecrets())
+}
+
 // secretVariables lists the variables that cfg names; they may carry our prefix without setting a key.
 func secretVariables(cfg *Config) []string {
 	var named []string
-	for _, s := range append(cfg.httpSecrets(), cfg.senderKeys()...) {
+	for _, s := range cfg.secrets() {
 		named = append(named, s.variable)
 	}
 	return named
@@ -57,7 +71,7 @@ func (c *Config) resolve(environ []string) {
 		name, value, _ := strings.Cut(entry, "=")
 		values[name] = strings.TrimSpace(value)
 	}
-	for _, s := range append(c.httpSecrets(), c.senderKeys()...) {
+	for _, s := range c.secrets() {
 		if s.variable != "" {
 			*s.value = NewSecret(values[s.variable])
 		}
@@ -77,9 +91,14 @@ func (c *Config) CheckSenderKeys() error {
 }
 
 // CheckHTTPSecrets reports every API key, password and callback token whose variable is not set. Commands that open the HTTP API need it.
-func (c *Config) CheckHTTPSecrets() error {
+func (c *Config) CheckHTTPSecrets() error { return checkSet(c.httpSecrets()) }
+
+// CheckNotifySecrets reports every secret of notify_url whose variable is not set. Commands that notify need it.
+func (c *Config) CheckNotifySecrets() error { return checkSet(c.notifySecrets()) }
+
+func checkSet(secrets []secret) error {
 	var problems Problems
-	for _, s := range c.httpSecrets() {
+	for _, s := range secrets {
 		if s.variable != "" && !s.value.IsSet() {
 			problems.add(s.key, "set that variable for this process", "the environment variable %s is not set", show(s.variable))
 		}

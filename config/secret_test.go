@@ -17,11 +17,12 @@ import (
 
 func TestSecretsAreNeverPrinted(t *testing.T) {
 	t.Parallel()
-	cfg, problems := load(t, "http: {api_keys: [{name: a, key_env: A}], ui_users: [{name: b, password_env: B}]}"+aSender+"    callback_token_env: C",
-		"A=s3cret-a", "B=s3cret-b", "C=s3cret-c", "SHOP_KEY=s3cret-d", "GUPDISPATCH_REDIS_URL=redis://u:s3cret-e@h:1/2")
+	cfg, problems := load(t, "http: {api_keys: [{name: a, key_env: A}], ui_users: [{name: b, password_env: B}]}"+aSender+"    callback_token_env: C\n    notify_secret_env: N",
+		"A=s3cret-a", "B=s3cret-b", "C=s3cret-c", "SHOP_KEY=s3cret-d", "N=s3cret-n", "GUPDISPATCH_REDIS_URL=redis://u:s3cret-e@h:1/2")
 	require.Empty(t, problems)
-	require.Equal(t, []string{"s3cret-a", "s3cret-b", "s3cret-c", "s3cret-d"}, []string{
+	require.Equal(t, []string{"s3cret-a", "s3cret-b", "s3cret-c", "s3cret-d", "s3cret-n"}, []string{
 		cfg.HTTP.APIKeys[0].Key.Reveal(), cfg.HTTP.UIUsers[0].Password.Reveal(), cfg.Senders[0].CallbackToken.Reveal(), cfg.Senders[0].Key.Reveal(),
+		cfg.Senders[0].NotifySecret.Reveal(),
 	})
 
 	hidden := struct{ inside Config }{*cfg} // fmt calls no methods on unexported fields
@@ -61,6 +62,12 @@ func TestSecretsThatAreNotSet(t *testing.T) {
 	require.Equal(t, "senders[my-shop].callback_token_env", missing[1].Key)
 	require.ErrorAs(t, cfg.CheckSenderKeys(), &missing)
 	require.Contains(t, missing.Error(), `"SHOP_KEY" is not set`)
+	require.NoError(t, cfg.CheckNotifySecrets())
+
+	cfg, problems = load(t, aSender+"    notify_url: https://shop.example\n    notify_secret_env: NOTIFY")
+	require.Empty(t, problems)
+	require.ErrorAs(t, cfg.CheckNotifySecrets(), &missing)
+	require.Contains(t, missing.Error(), `senders[my-shop].notify_secret_env: the environment variable "NOTIFY" is not set`)
 
 	cfg, problems = load(t, aSender, "SHOP_KEY=k")
 	require.Empty(t, problems)

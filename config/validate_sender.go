@@ -10,6 +10,9 @@ import (
 // maxRate bounds a sender's messages per second; Meta's highest tier gives a number 1,000.
 const maxRate = 10_000
 
+// maxEvents bounds a sender's event stream, which lies in Redis's memory: ten million entries are about 3 GB.
+const maxEvents = 10_000_000
+
 var (
 	digits = regexp.MustCompile(`^[1-9][0-9]{6,14}$`) // E.164 has at most 15
 	region = regexp.MustCompile(`^[A-Z]{2}$`)
@@ -48,11 +51,47 @@ func (p *Problems) sender(at string, s Sender) {
 	if s.CallbackTokenEnv != "" {
 		p.variable(at+".callback_token_env", s.CallbackTokenEnv, "the variable that holds the token of Gupshup's callback URL")
 	}
+	p.between(at+".events_max", s.EventsMax, 0, maxEvents)
+	p.notify(at, s)
 	eachPriority(s.OnInDoubt, func(priority, policy string) {
 		if policy != "" {
 			p.oneOf(at+".on_in_doubt."+priority, policy, "resend", "hold")
 		}
 	})
+}
+
+// notify wants a URL and its secret together. A Config built by a program may carry the secret itself.
+func (p *Problems) notify(at string, s Sender) {
+	const purpose = "the variable that holds the secret that notifications are signed with"
+	if s.NotifySecretEnv != "" {
+		p.variable(at+".notify_secret_env", s.NotifySecretEnv, purpose)
+	}
+	if s.NotifyURL == "" {
+		return
+	}
+	if s.NotifySecretEnv == "" && !s.NotifySecret.IsSet() {
+		p.add(at+".notify_secret_env", "name "+purpose, "is missing")
+	}
+	if what, fix := notifyURL(s.NotifyURL, s.AllowInsecure); what != "" {
+		p.add(at+".notify_url", fix, "%s", what)
+	}
+}
+
+// notifyURL returns what is wrong with a URL for notifications, without repeating it: its query may hold a token.
+func notifyURL(address string, allowInsecure bool) (what, fix string) {
+	const example = "write an address such as https://shop.example/whatsapp/events"
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Hostname() == "":
+		return "is not a URL with a host", example
+	case u.User != nil || u.Fragment != "":
+		return "holds a login or a fragment", example + "; notifications prove where they come from by their signature"
+	case u.Scheme == "http" && !allowInsecure && !loopback(u.Hostname()):
+		return "would tell the network what became of every message", "write https://, or allow_insecure: true where nobody can listen"
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "is neither http:// nor https://", example
+	}
+	return "", ""
 }
 
 // apiKey wants exactly one place for the key. A Config built by a program may carry the key itself.
