@@ -41,14 +41,20 @@ type Message struct {
 	To        string            // international number; digits only once Normalise has passed
 	Priority  Priority          // Default if empty
 	Content   gupshup.Content   // a session message or a template
+	Fallback  gupshup.Content   // a template, sent instead of a session message; see below
 	SendAt    time.Time         // not before; zero means now
 	ExpiresAt time.Time         // not after; zero means the priority's own limit
 	OnInDoubt OnInDoubt         // empty means the sender's setting
 	Metadata  map[string]string // the caller's own, given back with the message's story
+
+	// Of Fallback: WhatsApp delivers a session message only within 24 hours after its recipient wrote to the sender. When the sender's
+	// check_session is on and the recipient has no such open session at the moment of sending, the fallback is sent in place of
+	// Content; without one the message is dead with the code NO_SESSION. With check_session off it is never used.
 }
 
 // wire is the JSON shape of a Message: the API's message object.
 type wire struct {
+	Fallback  *gupshup.Content  `json:"fallback,omitempty"`
 	ID        string            `json:"id,omitempty"`
 	Sender    string            `json:"sender"`
 	To        string            `json:"to"`
@@ -70,7 +76,7 @@ func (m Message) MarshalJSON() ([]byte, error) {
 	}
 	rest, err := json.Marshal(wire{
 		ID: m.ID, Sender: m.Sender, To: m.To, Priority: m.Priority, OnInDoubt: m.OnInDoubt, Metadata: m.Metadata,
-		SendAt: optionalTime(m.SendAt), ExpiresAt: optionalTime(m.ExpiresAt),
+		SendAt: optionalTime(m.SendAt), ExpiresAt: optionalTime(m.ExpiresAt), Fallback: m.optionalFallback(),
 	})
 	if err != nil {
 		return nil, err
@@ -95,6 +101,11 @@ func (m *Message) UnmarshalJSON(raw []byte) error {
 			delete(keys, k)
 		}
 	}
+	fallback, err := decodeFallback(keys[fallbackKey])
+	if err != nil {
+		return err
+	}
+	delete(keys, fallbackKey)
 	rest, err := json.Marshal(keys)
 	if err != nil {
 		return err
@@ -105,7 +116,9 @@ func (m *Message) UnmarshalJSON(raw []byte) error {
 	if err := dec.Decode(&w); err != nil {
 		return fieldErrors(err, keys)
 	}
-	*m = Message{ID: w.ID, Sender: w.Sender, To: w.To, Priority: w.Priority, OnInDoubt: w.OnInDoubt, Metadata: w.Metadata}
+	*m = Message{
+		ID: w.ID, Sender: w.Sender, To: w.To, Priority: w.Priority, OnInDoubt: w.OnInDoubt, Metadata: w.Metadata, Fallback: fallback,
+	}
 	if w.SendAt != nil {
 		m.SendAt = *w.SendAt
 	}
@@ -175,6 +188,7 @@ func (m *Message) Normalise(region string, now time.Time) error {
 	if raw, err := json.Marshal(m.Content); err == nil && len(raw) > MaxContentLength {
 		bad("content", "has %d bytes; at most %d", len(raw), MaxContentLength)
 	}
+	problems = append(problems, fallbackProblems(m.Content, m.Fallback)...)
 	if len(problems) > 0 {
 		return problems
 	}
@@ -212,7 +226,11 @@ func (m Message) Fingerprint() (string, error) {
 	h := sha256.New()
 	enc := json.NewEncoder(h)
 	keys := slices.Sorted(maps.Keys(m.Metadata))
-	if err := enc.Encode([]any{m.To, m.Priority, m.Content, m.SendAt.UnixMilli(), m.ExpiresAt.UnixMilli(), m.OnInDoubt, keys}); err != nil {
+	said := []any{m.To, m.Priority, m.Content, m.SendAt.UnixMilli(), m.ExpiresAt.UnixMilli(), m.OnInDoubt, keys}
+	if m.HasFallback() { // appended only then: messages without one keep the fingerprints that are in Redis already
+		said = append(said, m.Fallback)
+	}
+	if err := enc.Encode(said); err != nil {
 		return "", err
 	}
 	for _, k := range keys {
