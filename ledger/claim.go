@@ -14,16 +14,17 @@ type Verdict string
 
 // Verdicts of a claim.
 const (
-	Send         Verdict = "send"    // the intent is written: send it now, once
-	Decide       Verdict = "decide"  // its last attempt is in doubt or failed by callback: the policy has to decide, then Resolve
-	Busy         Verdict = "busy"    // another run is sending it, or deciding about it
-	Wait         Verdict = "wait"    // its time has not come; the due set will bring it again
-	Held         Verdict = "held"    // a hold is on; it is parked until then
-	Stale        Verdict = "stale"   // a newer task stands for it
-	ExpiredNow   Verdict = "expired" // its time was over: this claim ended it
-	AlreadyDone  Verdict = "settled" // nothing is left to do
-	AlreadyDead  Verdict = "dead"    // it is a dead letter
-	NotInRecords Verdict = "gone"    // no such record: retired or purged
+	Send         Verdict = "send"       // the intent is written: send it now, once
+	Decide       Verdict = "decide"     // its last attempt is in doubt or failed by callback: the policy has to decide, then Resolve
+	Busy         Verdict = "busy"       // another run is sending it, or deciding about it
+	Wait         Verdict = "wait"       // its time has not come; the due set will bring it again
+	Held         Verdict = "held"       // a hold is on; it is parked until then
+	Stale        Verdict = "stale"      // a newer task stands for it
+	ExpiredNow   Verdict = "expired"    // its time was over: this claim ended it
+	Suppressed   Verdict = "suppressed" // the number is on the suppression list: this claim ended it
+	AlreadyDone  Verdict = "settled"    // nothing is left to do
+	AlreadyDead  Verdict = "dead"       // it is a dead letter
+	NotInRecords Verdict = "gone"       // no such record: retired or purged
 )
 
 // ClaimRequest asks to send one message.
@@ -33,6 +34,7 @@ type ClaimRequest struct {
 	Token      string        // random, one per handler run
 	Lease      time.Duration // after it, whoever claims next takes the outcome for unknown
 	Replay     bool          // an operator pressed Run on the dead letter
+	Sessions   bool          // a session message needs a user who wrote within 24 hours; see Claim.NoSession
 }
 
 // Claim is the answer, and what the handler needs to know of the message.
@@ -56,6 +58,7 @@ type Claim struct {
 	Content   gupshup.Content // with Send
 	Until     time.Time       // with Held
 	CreatedAt time.Time
+	NoSession bool      // with Send: the session it needs is not open, and it has no fallback; commit it as refused
 	Intent    time.Time // when this attempt, or the last one, was claimed
 }
 
@@ -70,11 +73,8 @@ func (c Claim) Age() time.Duration {
 // Claim asks whether the message may be sent now. With Send the intent is on record before it returns.
 // A record whose content cannot be read comes back as Send with a *ContentError: it must be committed as dead.
 func (l *Ledger) Claim(ctx context.Context, q ClaimRequest) (Claim, error) {
-	replay := "0"
-	if q.Replay {
-		replay = "1"
-	}
-	r, err := l.run(ctx, claimScript, q.Sender, q.ID, q.Generation, q.Token, q.Lease.Milliseconds(), replay)
+	r, err := l.run(ctx, claimScript, q.Sender, q.ID, q.Generation, q.Token, q.Lease.Milliseconds(), flag(q.Replay), flag(q.Sessions),
+		l.cfg.DoubtWindow.Milliseconds(), int64(l.indexKept().Seconds()))
 	if err != nil {
 		return Claim{}, err
 	}
@@ -85,6 +85,7 @@ func (l *Ledger) Claim(ctx context.Context, q ClaimRequest) (Claim, error) {
 		ExpiresAt: fromMillis(r.number(7)), Priority: message.Priority(r.text(8)), To: r.text(9), Template: r.text(10),
 		OnInDoubt: message.OnInDoubt(r.text(11)), Code: r.text(12), Class: gupshup.Class(r.text(13)), Reason: r.text(14),
 		MessageID: r.text(15), Until: fromMillis(r.number(17)), CreatedAt: fromMillis(r.number(18)), Intent: fromMillis(r.number(19)),
+		NoSession: r.text(20) == "1",
 	}
 	if c.Verdict == Send {
 		if err := json.Unmarshal([]byte(r.text(16)), &c.Content); err != nil {
@@ -92,6 +93,14 @@ func (l *Ledger) Claim(ctx context.Context, q ClaimRequest) (Claim, error) {
 		}
 	}
 	return c, nil
+}
+
+// flag is how scripts are told yes or no.
+func flag(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
 }
 
 // ContentError says that the content in a record cannot be read any more.

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"hash/fnv"
@@ -46,6 +47,7 @@ type Commit struct {
 	Reason     string
 	MessageID  string
 	Hold       *Hold
+	Suppress   gupshup.Suppression // of the recipient's number; its zero value leaves it alone
 }
 
 // Committed tells what a commit or a decision did.
@@ -58,12 +60,22 @@ type Committed struct {
 // Commit writes down what an attempt came to. It may come at any time, also after the claim has run out: what Gupshup said is
 // never thrown away, and a success moves the message wherever it stands.
 func (l *Ledger) Commit(ctx context.Context, c Commit) (Committed, error) {
-	spends := "0"
-	if c.Spends {
-		spends = "1"
+	bucket, field := indexOf(c.MessageID)
+	args := append([]any{
+		c.ID, c.Attempt, string(c.Outcome), string(c.Next), c.Delay.Milliseconds(), c.WaitingFor, flag(c.Spends), oneLine(c.Code),
+		string(c.Class), oneLine(c.Reason), oneLine(c.MessageID), bucket, field, int64(l.indexKept().Seconds()), c.Slack.Milliseconds(),
+	}, follows(c.Hold, c.Suppress)...)
+	r, err := l.run(ctx, commitScript, c.Sender, append(args, l.cfg.DoubtWindow.Milliseconds())...)
+	if err != nil {
+		return Committed{}, err
 	}
+	return committed(r), nil
+}
+
+// follows are the arguments of what a failure asks for beyond its message: see follow in lua/failure.lua.
+func follows(h *Hold, s gupshup.Suppression) []any {
 	scope, priorities, holdFor, atMost := "", "", time.Duration(0), time.Duration(0)
-	if h := c.Hold; h != nil {
+	if h != nil {
 		scope, holdFor, atMost = "sender", h.For, h.AtMost
 		switch {
 		case h.Template != "":
@@ -75,15 +87,7 @@ func (l *Ledger) Commit(ctx context.Context, c Commit) (Committed, error) {
 			priorities += string(p) + " "
 		}
 	}
-	bucket, field := indexOf(c.MessageID)
-	r, err := l.run(ctx, commitScript, c.Sender, c.ID, c.Attempt, string(c.Outcome), string(c.Next), c.Delay.Milliseconds(),
-		c.WaitingFor, spends, oneLine(c.Code), string(c.Class), oneLine(c.Reason), oneLine(c.MessageID), bucket, field,
-		int64((l.cfg.Retention + 24*time.Hour).Seconds()), c.Slack.Milliseconds(),
-		scope, priorities, holdFor.Milliseconds(), atMost.Milliseconds())
-	if err != nil {
-		return Committed{}, err
-	}
-	return committed(r), nil
+	return []any{scope, priorities, holdFor.Milliseconds(), atMost.Milliseconds(), string(s.Scope), s.For.Milliseconds()}
 }
 
 func committed(r reply) Committed {
@@ -101,12 +105,18 @@ type Resolution struct {
 	Code       string
 	Class      gupshup.Class
 	Reason     string
+	Spends     bool          // whether the attempt counts
+	Slack      time.Duration // as in Commit
+	Hold       *Hold
+	Suppress   gupshup.Suppression
 }
 
 // Resolve records a decision. It changes nothing when a receipt or another run was quicker.
 func (l *Ledger) Resolve(ctx context.Context, d Resolution) (Committed, error) {
-	r, err := l.run(ctx, resolveScript, d.Sender, d.ID, d.Attempt, d.Token, string(d.Next), d.Delay.Milliseconds(),
-		oneLine(d.Code), string(d.Class), oneLine(d.Reason), d.WaitingFor)
+	r, err := l.run(ctx, resolveScript, d.Sender, append([]any{
+		d.ID, d.Attempt, d.Token, string(d.Next), d.Delay.Milliseconds(), oneLine(d.Code), string(d.Class), oneLine(d.Reason),
+		d.WaitingFor, flag(d.Spends), d.Slack.Milliseconds(),
+	}, follows(d.Hold, d.Suppress)...)...)
 	if err != nil {
 		return Committed{}, err
 	}
@@ -127,7 +137,7 @@ func oneLine(s string) string {
 const indexBuckets = 4096
 
 // indexOf tells in which bucket of a day a messageId is found and under which field. Gupshup's ids are UUIDs so far, which
-// need 16 bytes; any other id is kept as it is.
+// need 16 bytes; a short id of another form is kept as it is, a long one, such as WhatsApp's, by the first 16 bytes of its SHA-256.
 func indexOf(messageID string) (bucket, field string) {
 	if messageID == "" {
 		return "", ""
@@ -140,6 +150,10 @@ func indexOf(messageID string) (bucket, field string) {
 		if raw, err := hex.DecodeString(plain); err == nil {
 			return bucket, string(raw)
 		}
+	}
+	if len(messageID) > 32 {
+		sum := sha256.Sum256([]byte(messageID))
+		return bucket, string(sum[:16])
 	}
 	return bucket, messageID
 }

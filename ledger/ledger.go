@@ -10,7 +10,15 @@
 //	P expiry                 zset by time: alarms of messages that must not be sent after it
 //	P dead                   zset by time: dead letters
 //	P settled                list of <ms>:<id>, oldest first: what retention will retire
-//	P x:<day>:<bucket>       hash messageId → id
+//	P x:<day>:<bucket>       hash messageId (Gupshup's and WhatsApp's) → <id>:<attempt>
+//	P doubt:<to>             zset <id>:<attempt> by intent: attempts to that number that a callback may claim
+//	P parked                 zset messageId by time of arrival: receipts that nobody has asked for yet
+//	P parked:<messageId>     list of those receipts (lines: see receipt.lua)
+//	P parkedto:<to>          set of messageIds parked for that number
+//	P suppress               hash number → whom not to write to, see suppression.go
+//	P session                zset number by the time the user last wrote
+//	P heard                  hash: last (when a receipt came), dropped (parked messageIds given up)
+//	P events                 stream of changes of state, if configured
 //	P count                  hash: accepted, retired, duplicates and one number for each state
 //	P mark                   zset priority by enqueue time of the latest message claimed
 //	P hold                   hash: sender, some (priorities), template:<id> → what is held, why and until when
@@ -22,7 +30,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -35,6 +42,9 @@ type Config struct {
 	Retention     time.Duration                      // of settled records; default 7 days
 	DeadRetention time.Duration                      // of dead letters; default 90 days
 	Expiry        map[message.Priority]time.Duration // how long a message without expires_at may wait; default critical 10 minutes
+	DoubtWindow   time.Duration                      // how long after an attempt in doubt a callback may claim it; default 2 minutes
+	ParkedMost    int                                // messageIds whose receipts are parked at a time, per sender; default 50,000
+	Events        map[string]int                     // by sender: how many entries its stream of events keeps; 0 or absent: none is written
 	Offset        func() time.Duration               // added to Redis's clock; nil in production, tests move time with it
 }
 
@@ -53,6 +63,12 @@ func New(rdb redis.UniversalClient, cfg Config) *Ledger {
 	if cfg.DeadRetention == 0 {
 		cfg.DeadRetention = 90 * 24 * time.Hour
 	}
+	if cfg.DoubtWindow == 0 {
+		cfg.DoubtWindow = 2 * time.Minute
+	}
+	if cfg.ParkedMost == 0 {
+		cfg.ParkedMost = 50000
+	}
 	if cfg.Expiry == nil {
 		cfg.Expiry = map[message.Priority]time.Duration{message.Critical: message.Critical.Lifetime()}
 	}
@@ -67,6 +83,19 @@ func (l *Ledger) offset() int64 {
 	}
 	return l.cfg.Offset().Milliseconds()
 }
+
+// setting is what every script is told: how far to move the clock, and, behind a semicolon, how long the stream of events is.
+func (l *Ledger) setting(sender string) string {
+	s := strconv.FormatInt(l.offset(), 10)
+	if n := l.cfg.Events[sender]; n > 0 {
+		s += ";" + strconv.Itoa(n)
+	}
+	return s
+}
+
+// indexDays is how many days back a messageId may be found, and indexKept how long its entry lives.
+func (l *Ledger) indexDays() int           { return int(l.cfg.Retention.Hours()/24) + 1 }
+func (l *Ledger) indexKept() time.Duration { return l.cfg.Retention + 24*time.Hour }
 
 // Outcome of handing over a message.
 const (
@@ -85,39 +114,24 @@ type Acceptance struct {
 // Accept takes in messages that Normalise has passed, in one round trip for all of them. Results and errors come in the order
 // of the messages; an error in one does not touch the others. All messages must have the same sender.
 func (l *Ledger) Accept(ctx context.Context, ms []message.Message) ([]Acceptance, []error) {
-	out, errs := make([]Acceptance, len(ms)), make([]error, len(ms))
 	if len(ms) == 0 {
-		return out, errs
+		return nil, nil
 	}
-	args := make([][]any, len(ms))
-	for i, m := range ms {
-		args[i], errs[i] = l.acceptArgs(m)
-	}
-	keys := []string{prefix(ms[0].Sender)}
-	try := func(call func(p redis.Pipeliner, args []any) *redis.Cmd, want func(error) bool) {
-		cmds := make([]*redis.Cmd, len(ms))
-		p := l.rdb.Pipeline()
-		for i := range ms {
-			if args[i] != nil && want(errs[i]) {
-				cmds[i] = call(p, args[i])
-			}
-		}
-		_, _ = p.Exec(ctx) // each command carries its own error
-		for i, cmd := range cmds {
-			if cmd == nil {
-				continue
-			}
-			res, err := cmd.Result()
-			var r reply
-			if r, errs[i] = asReply(acceptScript, res, err); errs[i] == nil {
-				out[i] = Acceptance{Outcome: r.text(0), Status: message.Status(r.text(1)), Enqueue: r.text(2) == "1"}
-			}
+	out := make([]Acceptance, len(ms))
+	invalid := make([]error, len(ms))
+	replies, errs := l.runEach(ctx, acceptScript, ms[0].Sender, len(ms), func(i int) []any {
+		var args []any
+		args, invalid[i] = l.acceptArgs(ms[i])
+		return args
+	})
+	for i, r := range replies {
+		switch {
+		case invalid[i] != nil:
+			errs[i] = invalid[i]
+		case errs[i] == nil:
+			out[i] = Acceptance{Outcome: r.text(0), Status: message.Status(r.text(1)), Enqueue: r.text(2) == "1"}
 		}
 	}
-	try(func(p redis.Pipeliner, a []any) *redis.Cmd { return p.EvalSha(ctx, acceptScript.sha, keys, a...) },
-		func(err error) bool { return err == nil })
-	try(func(p redis.Pipeliner, a []any) *redis.Cmd { return p.Eval(ctx, acceptScript.source, keys, a...) },
-		func(err error) bool { return err != nil && strings.Contains(err.Error(), "NOSCRIPT") })
 	return out, errs
 }
 
@@ -136,9 +150,16 @@ func (l *Ledger) acceptArgs(m message.Message) ([]any, error) {
 			return nil, fmt.Errorf("message %s: metadata cannot be written: %w", m.ID, err)
 		}
 	}
+	var fallback []byte
+	if m.Fallback.Template != nil {
+		if fallback, err = json.Marshal(m.Fallback); err != nil {
+			return nil, fmt.Errorf("message %s: fallback cannot be written: %w", m.ID, err)
+		}
+	}
 	return []any{
-		l.offset(), m.ID, fingerprint, string(m.Priority), m.To, content, m.Content.TemplateID(),
+		m.ID, fingerprint, string(m.Priority), m.To, content, m.Content.TemplateID(),
 		millis(m.SendAt), millis(m.ExpiresAt), string(m.OnInDoubt), metadata, l.cfg.Expiry[m.Priority].Milliseconds(),
+		fallback, m.Fallback.TemplateID(),
 	}, nil
 }
 

@@ -14,7 +14,10 @@ import (
 	"github.com/gupdispatch/gupdispatch/message"
 )
 
-const lease = 15 * time.Second
+const (
+	lease      = 15 * time.Second
+	parkedMost = 20
+)
 
 // book is a ledger whose clock the test moves, for one sender.
 type book struct {
@@ -26,7 +29,7 @@ type book struct {
 
 func newBook(t require.TestingT, rdb redis.UniversalClient) *book {
 	b := &book{t: t, sender: redistest.Sender()}
-	b.Ledger = ledger.New(rdb, ledger.Config{Offset: func() time.Duration { return b.ahead }})
+	b.Ledger = ledger.New(rdb, ledger.Config{ParkedMost: parkedMost, Offset: func() time.Duration { return b.ahead }})
 	return b
 }
 
@@ -222,7 +225,7 @@ func TestASuccessOfAnEarlierAttemptCountsWhenTheLaterOneFails(t *testing.T) {
 		b.commit(of(ledger.Commit{Outcome: ledger.OutcomeInDoubt, Next: message.Queued, Spends: true, Code: "timeout", Class: gupshup.ClassInDoubt}, "a", 1))
 		b.ahead += time.Second
 		require.Equal(t, 2, b.claim("a", 1, "run-b").Attempt)
-		require.Equal(t, message.Sending, b.commit(of(taken, "a", 1)).Status)
+		require.Equal(t, message.Submitted, b.commit(of(taken, "a", 1)).Status)
 		require.Equal(t, message.Submitted, b.commit(of(terminal, "a", 2)).Status)
 		rec := b.get("a")
 		require.Equal(t, taken.MessageID, rec.MessageID)

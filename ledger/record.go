@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,11 +32,13 @@ type Record struct {
 	Code       string
 	Class      gupshup.Class
 	Reason     string
-	Attempts   []Attempt // oldest first; the oldest of very many are dropped
+	Attempts   []Attempt     // oldest first; the oldest of very many are dropped
+	Receipts   []ReceiptLine // what callbacks told, in order of time
 	Spent      int
 	OnInDoubt  message.OnInDoubt
 	Metadata   map[string]string
 	Content    gupshup.Content
+	Fallback   bool // Content could not be sent outside a session; its fallback template was, or will be
 	SendAt     time.Time
 	ExpiresAt  time.Time
 	CreatedAt  time.Time
@@ -71,8 +74,7 @@ func (l *Ledger) Find(ctx context.Context, sender, id string) (Record, error) {
 		}
 	}
 	bucket, field := indexOf(id)
-	days := int(l.cfg.Retention.Hours()/24) + 1
-	r, err := l.run(ctx, findScript, sender, bucket, field, days)
+	r, err := l.run(ctx, findScript, sender, bucket, field, l.indexDays())
 	if err != nil {
 		return Record{}, err
 	}
@@ -84,15 +86,17 @@ func (l *Ledger) Find(ctx context.Context, sender, id string) (Record, error) {
 
 // parseRecord reads a record's fields: st status, pr priority, to, ct content, tp template id, fp fingerprint, gen generation,
 // at attempts, sp spent, fi first intent, in intent, pk parked ms, dl claim deadline, tok token, nb not before (a retry),
-// oc outcome, mid messageId, co code, cl class, re reason, ls late success of an earlier attempt, wf waiting for, ws since,
-// od on in doubt, md metadata, sa send at, ex expires at, ca created, ua updated, sl settled, log earlier attempts.
+// oc outcome, mid messageId, co code, cl class, re reason, wn the earlier attempt that stands and wm its messageId, wf waiting for,
+// ws since, od on in doubt, md metadata, fb fallback template, ft its id, uf whether it is used, sa send at, ex expires at,
+// ca created, ua updated, sl settled, log earlier attempts, rc receipts.
 func parseRecord(sender, id string, f map[string]string) Record {
 	rec := Record{
 		ID: id, Sender: sender, To: f["to"], Priority: message.Priority(f["pr"]), Status: message.Status(f["st"]),
-		Generation: int(parseInt(f["gen"])), WaitingFor: f["wf"], MessageID: f["mid"], Code: f["co"],
+		Generation: int(parseInt(f["gen"])), WaitingFor: f["wf"], MessageID: cmp.Or(f["wm"], f["mid"]), Code: f["co"],
 		Class: gupshup.Class(f["cl"]), Reason: f["re"], Spent: int(parseInt(f["sp"])),
 		OnInDoubt: message.OnInDoubt(f["od"]), SendAt: fromMillis(parseInt(f["sa"])), ExpiresAt: fromMillis(parseInt(f["ex"])),
 		CreatedAt: fromMillis(parseInt(f["ca"])), UpdatedAt: fromMillis(parseInt(f["ua"])),
+		Receipts: parseReceipts(f["rc"]), Fallback: f["uf"] != "",
 	}
 	// What cannot be read is left out: the rest of the story is worth telling.
 	_ = json.Unmarshal([]byte(f["md"]), &rec.Metadata)

@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -20,18 +22,31 @@ var lua embed.FS
 type script struct{ name, source, sha string }
 
 var (
-	acceptScript  = load("accept")
-	claimScript   = load("claim")
-	commitScript  = load("commit")
-	resolveScript = load("resolve")
+	acceptScript  = load("accept", "failure")
+	claimScript   = load("claim", "failure", "receipt")
+	commitScript  = load("commit", "failure", "receipt")
+	resolveScript = load("resolve", "failure")
 	sweepScript   = load("sweep")
 	replayScript  = load("replay")
 	purgeScript   = load("purge")
 	inspectScript = load("inspect")
 	findScript    = load("find")
+
+	receiveScript    = load("receive", "failure", "receipt")
+	parkedScript     = load("parked")
+	hearingScript    = load("hearing")
+	suppressScript   = load("suppress", "failure")
+	unsuppressScript = load("unsuppress")
 )
 
-func load(name string) script {
+// scripts lists all of them.
+var scripts = []script{
+	acceptScript, claimScript, commitScript, resolveScript, sweepScript, replayScript, purgeScript, inspectScript, findScript,
+	receiveScript, parkedScript, hearingScript, suppressScript, unsuppressScript,
+}
+
+// load reads a script; parts are the files of shared functions that it needs besides the common one.
+func load(name string, parts ...string) script {
 	read := func(file string) string {
 		b, err := lua.ReadFile("lua/" + file + ".lua")
 		if err != nil {
@@ -39,7 +54,10 @@ func load(name string) script {
 		}
 		return string(b)
 	}
-	source := stateTable() + read("common") + read(name)
+	source := stateTable() + read("common")
+	for _, p := range append(parts, name) {
+		source += read(p)
+	}
 	sum := sha1.Sum([]byte(source)) //nolint:gosec // as above
 	return script{name: name, source: source, sha: hex.EncodeToString(sum[:])}
 }
@@ -48,9 +66,7 @@ func load(name string) script {
 // its commands.
 func ScriptNames() map[string]string {
 	names := map[string]string{}
-	for _, s := range []script{
-		acceptScript, claimScript, commitScript, resolveScript, sweepScript, replayScript, purgeScript, inspectScript, findScript,
-	} {
+	for _, s := range scripts {
 		names[s.sha] = s.name
 	}
 	return names
@@ -74,13 +90,51 @@ func stateTable() string {
 
 // run calls a script for one sender: one round trip. A script that Redis has forgotten (a restart, SCRIPT FLUSH) is sent whole.
 func (l *Ledger) run(ctx context.Context, s script, sender string, args ...any) (reply, error) {
-	keys, args := []string{prefix(sender)}, append([]any{l.offset()}, args...)
+	keys, args := []string{prefix(sender)}, append([]any{l.setting(sender)}, args...)
 	res, err := l.rdb.EvalSha(ctx, s.sha, keys, args...).Result()
 	if err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
 		res, err = l.rdb.Eval(ctx, s.source, keys, args...).Result()
 	}
 	return asReply(s, res, err)
 }
+
+// runEach calls a script n times for one sender, in one round trip. args gives the arguments of call i, or nil to leave it out.
+// Replies and errors come in the order of the calls.
+func (l *Ledger) runEach(ctx context.Context, s script, sender string, n int, args func(i int) []any) ([]reply, []error) {
+	out, errs := make([]reply, n), make([]error, n)
+	keys, setting := []string{prefix(sender)}, l.setting(sender)
+	all := make([][]any, n)
+	for i := range n {
+		if a := args(i); a != nil {
+			all[i] = append([]any{setting}, a...)
+		}
+	}
+	try := func(call func(redis.Pipeliner, []any) *redis.Cmd, want func(error) bool) {
+		cmds := make([]*redis.Cmd, n)
+		p := l.rdb.Pipeline()
+		for i := range n {
+			if all[i] != nil && want(errs[i]) {
+				cmds[i] = call(p, all[i])
+			}
+		}
+		_, _ = p.Exec(ctx) // each command carries its own error
+		for i, cmd := range cmds {
+			if cmd != nil {
+				res, err := cmd.Result()
+				out[i], errs[i] = asReply(s, res, err)
+			}
+		}
+	}
+	try(func(p redis.Pipeliner, a []any) *redis.Cmd { return p.EvalSha(ctx, s.sha, keys, a...) },
+		func(error) bool { return true })
+	if slices.ContainsFunc(errs, forgotten) {
+		try(func(p redis.Pipeliner, a []any) *redis.Cmd { return p.Eval(ctx, s.source, keys, a...) }, forgotten)
+	}
+	return out, errs
+}
+
+// forgotten says whether Redis does not know a script (any more): it has to be sent whole.
+func forgotten(err error) bool { return err != nil && strings.Contains(err.Error(), "NOSCRIPT") }
 
 // ErrRefused says that Redis would refuse the same call again: it is a mistake in the program or in Redis's permissions.
 var ErrRefused = errors.New("refused by Redis")

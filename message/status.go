@@ -27,17 +27,18 @@ var Statuses = []Status{
 	Queued, Sending, InDoubt, Submitted, Enqueued, Sent, Delivered, Read, Failed, Dead, Expired, Suppressed, Cancelled,
 }
 
-// steps holds every legal step. Two rules explain what looks odd:
-// facts win over plans (a late success reply moves a message out of queued, dead or expired), and receipts come in any order.
+// steps holds every legal step. Three rules explain what looks odd: facts win over plans (a late success reply moves a message out of
+// queued, dead or expired); receipts come in any order; and an attempt in doubt that a callback claimed is in doubt again when a
+// commit says that the callback's messageId is another message's.
 var steps = map[Status][]Status{
 	Queued:     {Sending, Expired, Suppressed, Cancelled, Submitted, Enqueued, Sent, Delivered, Read},
 	Sending:    {Queued, InDoubt, Dead, Submitted, Enqueued, Sent, Delivered, Read, Failed},
 	InDoubt:    {Queued, Dead, Submitted, Enqueued, Sent, Delivered, Read, Failed},
-	Submitted:  {Enqueued, Sent, Delivered, Read, Failed},
-	Enqueued:   {Sent, Delivered, Read, Failed},
-	Sent:       {Delivered, Read, Failed},
-	Delivered:  {Read},
-	Read:       {},
+	Submitted:  {Enqueued, Sent, Delivered, Read, Failed, InDoubt},
+	Enqueued:   {Sent, Delivered, Read, Failed, InDoubt},
+	Sent:       {Delivered, Read, Failed, InDoubt},
+	Delivered:  {Read, InDoubt},
+	Read:       {InDoubt},
 	Failed:     {Queued, Dead, Submitted, Sent, Delivered, Read},
 	Dead:       {Queued, Submitted, Sent, Delivered, Read},
 	Expired:    {Submitted, Sent, Delivered, Read},

@@ -25,6 +25,8 @@ func TestEveryStepFollowsTheRules(t *testing.T) {
 				require.Equal(t, toLevel > fromLevel, can, "%s → %s: levels only go up", from, to)
 			case fromLevel >= 0 && to == message.Failed:
 				require.Equal(t, fromLevel < slices.Index(levels, message.Delivered), can, "%s → failed: not after delivered", from)
+			case fromLevel >= 0 && to == message.InDoubt:
+				require.True(t, can, "%s → in_doubt: the callback that claimed it was about another message", from)
 			case fromLevel >= 0:
 				require.False(t, can, "%s → %s: Gupshup took it, only receipts move it", from, to)
 			case toLevel >= slices.Index(levels, message.Sent) || to == message.Submitted:

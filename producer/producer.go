@@ -34,6 +34,7 @@ type Config struct {
 	Redis   redis.UniversalClient // the caller closes it
 	Senders []Sender
 	Expiry  map[message.Priority]time.Duration // how long a message without expires_at may wait; nil: critical 10 minutes
+	Events  map[string]int                     // by sender: how many entries its stream of events keeps; nil: none is written
 	Log     *zap.Logger                        // nil: none
 }
 
@@ -55,7 +56,7 @@ func New(cfg Config) (*Producer, error) {
 		return nil, errors.New("producer: no senders given")
 	}
 	p := &Producer{
-		ledger: ledger.New(cfg.Redis, ledger.Config{Expiry: cfg.Expiry}), queue: NewEnqueuer(cfg.Redis),
+		ledger: ledger.New(cfg.Redis, ledger.Config{Expiry: cfg.Expiry, Events: cfg.Events}), queue: NewEnqueuer(cfg.Redis),
 		regions: make(map[string]string, len(cfg.Senders)), log: cfg.Log, now: time.Now,
 	}
 	if p.log == nil {

@@ -23,7 +23,8 @@ type Collector struct {
 	ledger  *ledger.Ledger
 	senders []string
 
-	depth, oldest, inDoubt, duplicates *prometheus.Desc
+	depth, oldest, inDoubt, duplicates        *prometheus.Desc
+	parked, parkedAge, parkedDropped, silence *prometheus.Desc
 }
 
 // NewCollector makes a collector for the queues and books of senders. The client stays the caller's.
@@ -37,12 +38,19 @@ func NewCollector(rdb redis.UniversalClient, l *ledger.Ledger, senders []string)
 		oldest:     desc("gupdispatch_oldest_pending_seconds", "How long the first task of an asynq queue has been waiting to be taken; 0 if none waits.", "queue"),
 		inDoubt:    desc("gupdispatch_in_doubt", "Messages of which nobody knows whether Gupshup took them.", "sender"),
 		duplicates: desc("gupdispatch_duplicates_total", "Messages that Gupshup took twice, each out of a doubt.", "sender"),
+
+		parked:        desc("gupdispatch_parked_receipts", "MessageIds with receipts that no message is known for, kept for an hour.", "sender"),
+		parkedAge:     desc("gupdispatch_parked_receipts_oldest_seconds", "How long the oldest of them has been parked; 0 if there is none.", "sender"),
+		parkedDropped: desc("gupdispatch_parked_receipts_dropped_total", "MessageIds whose parked receipts were given up.", "sender"),
+		silence:       desc("gupdispatch_seconds_since_last_receipt", "How long ago the latest receipt came; absent if none ever did.", "sender"),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.depth, c.oldest, c.inDoubt, c.duplicates} {
+	for _, d := range []*prometheus.Desc{
+		c.depth, c.oldest, c.inDoubt, c.duplicates, c.parked, c.parkedAge, c.parkedDropped, c.silence,
+	} {
 		ch <- d
 	}
 }
@@ -63,6 +71,28 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstMetric(c.inDoubt, prometheus.GaugeValue, float64(books.Counts[message.InDoubt]), s)
 		ch <- prometheus.MustNewConstMetric(c.duplicates, prometheus.CounterValue, float64(books.Duplicates), s)
+		hearing, err := c.ledger.Hearing(ctx, s)
+		if err != nil {
+			ch <- prometheus.NewInvalidMetric(c.parked, err)
+			return
+		}
+		c.hearing(s, hearing, time.Now(), ch)
+	}
+}
+
+// hearing tells how a sender's callbacks are coming in.
+func (c *Collector) hearing(sender string, h ledger.Hearing, now time.Time, ch chan<- prometheus.Metric) {
+	since := func(t time.Time) float64 {
+		if t.IsZero() {
+			return 0
+		}
+		return max(0, now.Sub(t).Seconds())
+	}
+	ch <- prometheus.MustNewConstMetric(c.parked, prometheus.GaugeValue, float64(h.Parked), sender)
+	ch <- prometheus.MustNewConstMetric(c.parkedAge, prometheus.GaugeValue, since(h.Oldest), sender)
+	ch <- prometheus.MustNewConstMetric(c.parkedDropped, prometheus.CounterValue, float64(h.Dropped), sender)
+	if !h.Last.IsZero() {
+		ch <- prometheus.MustNewConstMetric(c.silence, prometheus.GaugeValue, since(h.Last), sender)
 	}
 }
 

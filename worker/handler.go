@@ -54,6 +54,7 @@ type handler struct {
 	limits  limits
 	timeout time.Duration // of one HTTP attempt
 	doubt   map[message.Priority]message.OnInDoubt
+	checks  bool // session messages need a user who wrote within 24 hours
 	log     *zap.Logger
 	metrics *metrics
 	ending  <-chan struct{}                    // closed when the process has to end, whatever Redis does
@@ -86,6 +87,10 @@ func (h *handler) handle(ctx context.Context, task message.Task, p message.Prior
 		h.log.Debug("message.skipped", zap.String("id", task.ID), zap.String("sender", h.name), zap.String("verdict", string(c.Verdict)))
 		return nil
 	}
+	if c.NoSession {
+		slot.GiveBack()
+		return h.finish(ctx, task, c, attempt{failed: noSession()})
+	}
 	receipt, sendErr := h.send(ctx, c, granted, started)
 	err = h.finish(ctx, task, c, attempt{receipt: receipt, failed: asError(sendErr), took: time.Since(started)})
 	if err == nil && sendErr == nil {
@@ -98,6 +103,7 @@ func (h *handler) handle(ctx context.Context, task message.Task, p message.Prior
 func (h *handler) claim(ctx context.Context, task message.Task, p message.Priority) (ledger.Claim, string, time.Time, error) {
 	q := ledger.ClaimRequest{
 		Sender: h.name, ID: task.ID, Generation: task.Generation, Token: message.NewID(), Lease: h.timeout + claimSlack,
+		Sessions: h.checks,
 	}
 	started := time.Now() // before the intent is written, so that the request ends before the claim does
 	c, err := h.ask(ctx, q, started)
@@ -178,7 +184,7 @@ func (h *handler) finish(ctx context.Context, task message.Task, c ledger.Claim,
 	case err != nil:
 		// The process ends before Redis came back. The intent stands: whoever comes next finds the message in doubt.
 		return &retryError{text: "Redis did not answer the commit", delay: redisPause}
-	case done.Status == message.Submitted || !done.Applied:
+	case a.failed == nil || !done.Applied:
 		return nil // taken, or the ledger knew better
 	}
 	return h.answer(v, commit.Code, commit.Reason, c)
@@ -205,7 +211,7 @@ func (h *handler) answer(v verdict, code, reason string, c ledger.Claim) error {
 
 // withFailure fills in what a failed attempt came to.
 func withFailure(c ledger.Commit, e *gupshup.Error, v verdict) ledger.Commit {
-	c.Code, c.Class, c.Reason, c.Spends, c.Delay, c.Hold = v.code, e.Class, e.Reason, v.spends, v.delay, v.hold
+	c.Code, c.Class, c.Reason, c.Spends, c.Delay, c.Hold, c.Suppress = v.code, e.Class, e.Reason, v.spends, v.delay, v.hold, v.suppress
 	switch e.Class {
 	case gupshup.ClassNotSent:
 		c.Outcome = ledger.OutcomeNotSent
@@ -234,14 +240,14 @@ func (h *handler) decideAgain(ctx context.Context, task message.Task, c ledger.C
 	f := h.failure(c, &gupshup.Error{Class: c.Class, Code: c.Code})
 	passed := c.Now.Sub(c.Intent)
 	f.waited = passed >= h.limits.doubtWindow
-	v := decide(f, h.limits)
+	v := decideLate(f, h.limits)
 	if v.action == doubt {
 		v.delay -= passed
 	}
 	status, waitingFor := next(v)
 	d := ledger.Resolution{
 		Sender: h.name, ID: task.ID, Attempt: c.Attempt, Token: token, Next: status, Delay: v.delay, WaitingFor: waitingFor,
-		Code: v.code, Class: c.Class, Reason: c.Reason,
+		Code: v.code, Class: c.Class, Reason: c.Reason, Spends: v.spends, Slack: h.slack[c.Priority], Hold: v.hold, Suppress: v.suppress,
 	}
 	done, err := h.write(ctx, func(ctx context.Context) (ledger.Committed, error) { return h.ledger.Resolve(ctx, d) })
 	h.log.Info("message.decided", zap.String("id", task.ID), zap.String("sender", h.name), zap.Int("attempt", c.Attempt),
@@ -307,6 +313,14 @@ func (h *handler) report(task message.Task, c ledger.Claim, commit ledger.Commit
 	}
 	h.log.Warn("message.attempted", append(fields, zap.String("class", string(commit.Class)), zap.String("code", commit.Code),
 		zap.String("reason", commit.Reason), zap.String("action", string(v.action)), zap.Duration("delay", v.delay), zap.String("why", v.why))...)
+}
+
+// CodeNoSession is the code of session messages that were not sent because their recipient had not written for a day. Gupshup
+// would have taken them, and failed them later with 1005, 470 or 131047.
+const CodeNoSession = "NO_SESSION"
+
+func noSession() *gupshup.Error {
+	return &gupshup.Error{Class: gupshup.ClassConsent, Code: CodeNoSession, Reason: "the recipient has not written in the last 24 hours, and the message has no fallback template"}
 }
 
 // asError reads a sender's error. One of another kind cannot be; were it, nobody would know what happened.

@@ -100,7 +100,18 @@ type verdict struct {
 	waitingFor string
 	code       string // of the dead letter
 	hold       *ledger.Hold
+	suppress   gupshup.Suppression // of the recipient's number, by the code table
 	why        string
+}
+
+// decideLate is decide for a message whose attempt was over long ago: failed by callback, or in doubt. Such a message is not sent
+// again past its time, as a queued one would not be.
+func decideLate(f failure, l limits) verdict {
+	v := decide(f, l)
+	if f.expired && (v.action == retry || v.action == park) {
+		v.action, v.spends, v.hold, v.why = archive, true, nil, "failed, and its time is over"
+	}
+	return v
 }
 
 // decide is the policy: values in, a verdict out.
@@ -114,6 +125,10 @@ func decide(f failure, l limits) verdict {
 		v.action, v.spends = r.urgent, true
 	}
 	switch v.action {
+	case archive:
+		if known, ok := gupshup.LookupCode(f.code); ok {
+			v.suppress = known.Suppress
+		}
 	case retry:
 		return v.retried(f, r, l)
 	case park:

@@ -31,6 +31,8 @@ type SenderConfig struct {
 	Rate      float64 // messages per second, over all replicas
 	Burst     int
 	OnInDoubt map[message.Priority]message.OnInDoubt
+	// CheckSession refuses session messages to users who have not written within 24 hours, or sends their fallback template.
+	CheckSession bool
 }
 
 // Config is what a Worker needs. The clients stay the caller's.
@@ -169,7 +171,7 @@ func (w *Worker) start(ctx context.Context) ([]*asynq.Server, error) {
 func (w *Worker) handler(s SenderConfig, gate Gate, inspector *asynq.Inspector) *handler {
 	return &handler{
 		name: s.Name, app: s.App, source: s.Source, client: s.Client, gate: gate, ledger: w.cfg.Ledger,
-		archive: archiveOf(inspector), timeout: w.cfg.HTTPTimeout, doubt: s.OnInDoubt, log: w.cfg.Log, metrics: w.metrics,
+		archive: archiveOf(inspector), timeout: w.cfg.HTTPTimeout, doubt: s.OnInDoubt, checks: s.CheckSession, log: w.cfg.Log, metrics: w.metrics,
 		ending: w.ending, slack: grace,
 		limits: limits{
 			budget: w.cfg.Budget, base: w.cfg.BackoffBase, cap: w.cfg.BackoffCap,

@@ -1,45 +1,61 @@
 -- claim is asked by the handler that brings a message: may I send it? Yes means that the intent is written.
 -- ARGV: 2 id, 3 generation of the task, 4 token of this handler run, 5 how long the claim holds (ms),
---       6 '1' if an operator pressed Run on the dead letter
+--       6 '1' if an operator pressed Run on the dead letter, 7 '1' if a session message needs an open session,
+--       8 how long a callback may claim a doubt (ms), 9 how long the index is kept (s)
 -- Returns: {verdict, now, status, attempt, spent, first intent, parked ms, expires at, priority, to, template id, in-doubt rule,
---           code, class, reason, messageId, content, until, created at, intent}
+--           code, class, reason, messageId, content, until, created at, intent, '1' if the session it needs is not open}
 --   send    go on, the content is there          decide  the outcome of the last attempt wants a decision
 --   busy    another run has it, sends or decides wait    its time has not come, the due set will bring it
 --   stale   a newer task stands for it           held    parked behind a hold until `until`
---   expired, settled, dead, gone                 nothing to send
+--   expired, suppressed, settled, dead, gone     nothing to send
 local id, generation, token, lease, replay = ARGV[2], num(ARGV[3]), ARGV[4], num(ARGV[5]), ARGV[6] == '1'
 local key = record(id)
 local r = read(id)
 if not r then return { 'gone', int(now) } end
 local priority = r.pr
 
-local function reply(verdict, content, till)
-  return { verdict, int(now), r.st, num(r.at), num(r.sp), r.fi or '0', r.pk or '0', r.ex or '0', priority, r.to, r.tp or '',
-    r.od or '', r.co or '', r.cl or '', r.re or '', r.mid or '', content or '', int(till or 0), r.ca, r['in'] or '0' }
+local template, content, no_session = r.uf and r.ft or r.tp, r.uf and r.fb or r.ct, '0'
+
+local function reply(verdict, till)
+  return { verdict, int(now), r.st, num(r.at), num(r.sp), r.fi or '0', r.pk or '0', r.ex or '0', priority, r.to, template or '',
+    r.od or '', r.co or '', r.cl or '', r.re or '', r.mid or '', verdict == 'send' and content or '', int(till or 0), r.ca, r['in'] or '0',
+    no_session }
+end
+
+-- choose decides what to send to a user who may not have written to us within a day.
+local function choose()
+  if ARGV[7] ~= '1' or r.tp then return end
+  local last = num(redis.call('ZSCORE', P .. 'session', r.to))
+  if now - last < 86400000 then
+    template, content = nil, r.ct
+    if r.uf then redis.call('HDEL', key, 'uf') end
+  elseif r.fb then
+    template, content = r.ft, r.fb
+    if not r.uf then redis.call('HSET', key, 'uf', 1) end
+  else
+    no_session = '1'
+  end
 end
 
 if generation < num(r.gen) then return reply('stale') end
 
 if r.st == 'sending' then
-  if r.tok == token then return reply('send', r.ct) end -- the same call, repeated
+  if r.tok == token then choose() return reply('send') end -- the same call, repeated
   if now < num(r.dl) then return reply('busy') end
-  if r.ls then -- an earlier attempt, thought lost, has meanwhile been taken: whatever became of this one, it is done
-    move(id, r, 'submitted', 'mid', r.ls, 'oc', 'in_doubt')
-    redis.call('HDEL', key, 'dl', 'tok', 'ls')
-    place(id, priority)
-    return reply('settled')
-  end
   -- Whoever claimed it is gone, and so is what Gupshup said. The intent stands, so it may have been sent.
   r.oc, r.co, r.cl, r.re = 'in_doubt', 'claim_lost', 'in_doubt', 'the worker that was sending it is gone'
   move(id, r, 'in_doubt', 'oc', r.oc, 'co', r.co, 'cl', r.cl, 're', r.re)
   r.tok = ''
   place(id, priority, 'due', now)
+  enter_doubt(id, r, num(r.at), num(ARGV[8]))
 end
 
 if r.st == 'in_doubt' or r.st == 'failed' then
   -- One run decides at a time; if it dies, the due set brings the message again.
   local due = num(redis.call('ZSCORE', P .. 'due', id))
   if due > now and r.tok ~= token then return reply(r.tok and 'busy' or 'wait') end
+  -- Before anybody decides: receipts may be waiting that could not be told from another message's when they came.
+  if r.st == 'in_doubt' and look_back(id, r, num(r.at), num(ARGV[8]), ARGV[9]) and r.st ~= 'failed' then return reply('settled') end
   redis.call('HSET', key, 'tok', token)
   place(id, priority, 'due', now + lease)
   return reply('decide')
@@ -47,9 +63,9 @@ end
 
 if r.st == 'dead' and replay then
   -- As if new, save for its history: a person decided that it is worth another budget of attempts.
+  r.sp, r.fi, r.pk, r.nb, r.ex = nil, nil, nil, nil, nil
   move(id, r, 'queued')
   redis.call('HDEL', key, 'sp', 'fi', 'pk', 'nb', 'ex')
-  r.sp, r.fi, r.pk, r.nb, r.ex = nil, nil, nil, nil, nil
 elseif r.st ~= 'queued' then
   return reply(r.st == 'dead' and 'dead' or 'settled')
 end
@@ -58,6 +74,12 @@ if r.ex and now >= num(r.ex) then
   move(id, r, 'expired')
   place(id, priority)
   return reply('expired')
+end
+
+local entry = suppressed(r.to, priority)
+if entry then
+  suppress_now(id, r, entry)
+  return reply('suppressed')
 end
 
 local since = redis.call('ZSCORE', P .. 'waiting:' .. priority, id)
@@ -70,14 +92,15 @@ else
   if due > now and not (r.nb and now >= num(r.nb) - 1000) then return reply('wait') end
 end
 
-local holds = redis.call('HMGET', P .. 'hold', 'sender', 'some', 'template:' .. (r.tp or ''))
+choose()
+local holds = redis.call('HMGET', P .. 'hold', 'sender', 'some', 'template:' .. (template or ''))
 for i = 1, 3 do
   local hold = holds[i] and cjson.decode(holds[i])
   if hold and hold['until'] > now and (hold.priorities == '' or string.find(hold.priorities, priority, 1, true)) then
     redis.call('HSET', key, 'wf', hold.reason, 'ws', r.ws or int(now))
     redis.call('HDEL', key, 'nb')
     place(id, priority, 'due', hold['until'])
-    return reply('held', nil, hold['until'])
+    return reply('held', hold['until'])
   end
 end
 
@@ -87,7 +110,7 @@ if r.ws then redis.call('HSET', key, 'pk', int(num(r.pk) + now - num(r.ws))) end
 if attempt > 0 or r.ws then redis.call('HDEL', key, 'oc', 'co', 'cl', 're', 'mid', 'nb', 'wf', 'ws') end
 if r.ws then r.pk = int(num(r.pk) + now - num(r.ws)) end
 r.at, r.sp, r.fi, r['in'] = attempt + 1, num(r.sp) + 1, r.fi or int(now), int(now)
-r.co, r.cl, r.re, r.mid = nil, nil, nil, nil
+r.co, r.cl, r.re, r.mid, r.oc = nil, nil, nil, nil, nil
 move(id, r, 'sending', 'at', r.at, 'sp', r.sp, 'fi', r.fi, 'tok', token, 'in', int(now), 'dl', int(now + lease))
 place(id, priority, 'due', now + lease)
-return reply('send', r.ct)
+return reply('send')

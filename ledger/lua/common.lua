@@ -1,5 +1,6 @@
 -- What every script shares. KEYS[1] is the sender's prefix, "gupdispatch:{sender}:", which also says which slot this runs in.
--- ARGV[1] is added to Redis's clock, in ms: 0 in production; tests move time with it.
+-- ARGV[1] is '<ms>' or '<ms>;<length>': ms is added to Redis's clock, 0 in production, tests move time with it; length is how many
+-- entries the stream of events keeps, none if it is absent.
 -- LEGAL (" queued>sending queued>expired …") and SETTLED (" submitted enqueued …") are written in front of this file from the
 -- state table in message/status.go, as strings, because a table would be built anew at each call.
 --
@@ -7,7 +8,8 @@
 -- and changes nothing that it has changed already.
 local P = KEYS[1]
 local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000) + tonumber(ARGV[1])
+local OFFSET, EVENTS = string.match(ARGV[1], '^(-?%d+);?(%d*)$')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000) + tonumber(OFFSET)
 
 local function int(n) return string.format('%.0f', n) end
 local function num(v) return tonumber(v or '') or 0 end
@@ -40,6 +42,22 @@ end
 
 local function count(what, by) redis.call('HINCRBY', P .. 'count', what, by) end
 
+-- publish tells application servers of a change of state, if they asked for it. docs/events.md documents the fields.
+local function publish(id, r, from, to, fields)
+  if EVENTS == '' then return end
+  local entry = { 'id', id, 'from', from, 'status', to, 'attempt', fields.at or r.at or 0, 'at', int(now) }
+  local function also(name, value)
+    if value and value ~= '' then entry[#entry + 1] = name; entry[#entry + 1] = value end
+  end
+  also('message_id', fields.wm or fields.mid or (to ~= 'sending' and to ~= 'queued' and (r.wm or r.mid)))
+  if to == 'failed' or to == 'dead' or to == 'in_doubt' or to == 'suppressed' or (to == 'queued' and from ~= '') then
+    also('code', fields.co or r.co)
+    also('class', fields.cl or r.cl)
+    also('reason', fields.re or r.re)
+  end
+  redis.call('XADD', P .. 'events', 'MAXLEN', '~', EVENTS, '*', unpack(entry))
+end
+
 -- move takes a message from one state to the next, writes the fields given with it, and keeps the counts and the lists of ends
 -- true. It is called before any other write, so that an illegal step leaves no trace.
 local function move(id, r, to, ...)
@@ -57,6 +75,12 @@ local function move(id, r, to, ...)
     redis.call('HSET', record(id), 'st', to, 'ua', int(now), 'sl', int(now), ...)
   else
     redis.call('HSET', record(id), 'st', to, 'ua', int(now), ...)
+  end
+  if to == 'queued' and r.ex then redis.call('ZADD', P .. 'expiry', r.ex, id) end
+  if EVENTS ~= '' then
+    local given, fields = { ... }, {}
+    for k = 1, #given, 2 do fields[given[k]] = given[k + 1] end
+    publish(id, r, from, to, fields)
   end
   r.st = to
 end

@@ -1,9 +1,9 @@
--- find tells which message a Gupshup messageId belongs to.
+-- find tells which message a messageId, Gupshup's or WhatsApp's, belongs to.
 -- ARGV: 2 its bucket, 3 its field, 4 how many days back
 -- Returns: the message's id, or nothing
 local today = math.floor(now / 86400000)
 for day = today + 1, today - num(ARGV[4]), -1 do
   local id = redis.call('HGET', P .. 'x:' .. int(day) .. ':' .. ARGV[2], ARGV[3])
-  if id then return id end
+  if id then return string.match(id, '^(.*):%d+$') end
 end
 return false

@@ -7,6 +7,7 @@ if not r then return { 'gone' } end
 local generation = num(r.gen) + 1
 if r.st == 'queued' and num(r.gen) == num(ARGV[3]) + 1 then return { 'replayed', num(r.gen), r.pr, r.to, r.tp or '' } end -- repeated
 if r.st ~= 'dead' then return { 'not_dead', r.st } end
+r.ex = nil
 move(id, r, 'queued', 'gen', generation)
 redis.call('HDEL', record(id), 'sp', 'fi', 'pk', 'nb', 'ex')
 place(id, r.pr, 'waiting', now)

@@ -1,9 +1,11 @@
 -- resolve records what the policy decided about a message in doubt or failed by callback. Only the run whose claim answered
 -- 'decide' may do it, and only while nothing newer is known.
 -- ARGV: 2 id, 3 attempt, 4 token, 5 next status (queued, dead, in_doubt), 6 delay (ms), 7 code, 8 class, 9 reason,
---       10 what it waits for
+--       10 what it waits for ('' for a retry), 11 '1' if the attempt counts, 12 slack behind a retry (ms),
+--       13 … 18 what follows for others (see follow in failure.lua)
 -- Returns: {status, 'applied' | 'overtaken' | 'gone'}
 local id, attempt, token, target, delay = ARGV[2], num(ARGV[3]), ARGV[4], ARGV[5], num(ARGV[6])
+local code, class, reason, waits_for = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
 local key = record(id)
 local r = read(id)
 if not r then return { '', 'gone' } end
@@ -12,13 +14,22 @@ if r.st ~= 'in_doubt' and r.st ~= 'failed' then
   -- The token is still there: nothing has happened since this very decision, whose reply was lost.
   return { r.st, r.st == target and 'applied' or 'overtaken' }
 end
-if target == 'dead' then
-  move(id, r, 'dead', 'co', ARGV[7], 'cl', ARGV[8], 're', ARGV[9])
-  place(id, r.pr)
-else
-  if r.st ~= target then move(id, r, target) end
-  if target == 'queued' and ARGV[10] ~= '' then redis.call('HSET', key, 'wf', ARGV[10], 'ws', int(now)) end
+follow(r, class, code, { ARGV[13], ARGV[14], ARGV[15], ARGV[16], ARGV[17], ARGV[18] })
+if target == 'in_doubt' then -- wait longer, where it stands: a failure that may be none stays a failure until its time is over
   place(id, r.pr, 'due', now + delay)
-  if target == 'in_doubt' then redis.call('HDEL', key, 'tok') end -- this run is done with it
+  redis.call('HDEL', key, 'tok') -- this run is done with it
+  return { target, 'applied' }
+end
+local fields = { 'co', code, 'cl', class, 're', reason }
+if ARGV[11] ~= '1' then fields[#fields + 1] = 'sp'; fields[#fields + 1] = math.max(num(r.sp) - 1, 0) end
+move(id, r, target, unpack(fields))
+if target == 'dead' then
+  place(id, r.pr)
+elseif waits_for ~= '' then
+  redis.call('HSET', key, 'wf', waits_for, 'ws', int(now))
+  place(id, r.pr, 'due', now + delay)
+else
+  redis.call('HSET', key, 'nb', int(now + delay))
+  place(id, r.pr, 'due', now + delay + num(ARGV[12]))
 end
 return { target, 'applied' }

@@ -37,7 +37,7 @@ end
 
 for _, id in ipairs(upto('expiry', int(now), most)) do
   local r = read(id)
-  if r and r.st == 'queued' then
+  if r and r.st == 'queued' and r.ex then
     expire(id, r)
   elseif r and not settled(r.st) then
     redis.call('ZADD', P .. 'expiry', int(now + 5000), id) -- being sent: look again when that is known
@@ -47,6 +47,8 @@ for _, id in ipairs(upto('expiry', int(now), most)) do
 end
 
 for _, id in ipairs(upto('due', int(now), most)) do requeue(id, 'due') end
+
+redis.call('ZREMRANGEBYSCORE', P .. 'session', '-inf', int(now - 86400000))
 
 -- asynq hands out first in, first out. So a task that is older than one already claimed has been overtaken: it is lost.
 for i, priority in ipairs({ 'critical', 'default', 'bulk' }) do
