@@ -44,6 +44,18 @@ func (s *Simulator) adminHandler() http.Handler {
 	mux.HandleFunc("DELETE /_sim/rules", func(w http.ResponseWriter, r *http.Request) {
 		s.changeRules(w, r, nil, func() error { return s.SetRules(nil) })
 	})
+	mux.HandleFunc("GET /_sim/callbacks", s.showCallbacks)
+	mux.HandleFunc("PUT /_sim/callbacks", func(w http.ResponseWriter, r *http.Request) {
+		var c Callbacks
+		s.changeCallbacks(w, r, &c, func() error { return s.SetCallbacks(c) })
+	})
+	mux.HandleFunc("DELETE /_sim/callbacks", func(w http.ResponseWriter, r *http.Request) {
+		s.changeCallbacks(w, r, nil, func() error { return s.SetCallbacks(Callbacks{}) })
+	})
+	mux.HandleFunc("POST /_sim/callback", func(w http.ResponseWriter, r *http.Request) {
+		var p Push
+		s.changeCallbacks(w, r, &p, func() error { return s.Push(p) })
+	})
 	return mux
 }
 
@@ -88,19 +100,38 @@ func (s *Simulator) listRules(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"rules": s.Rules()})
 }
 
-// changeRules reads a body, if one is wanted, applies it and answers with the rules.
+// showCallbacks answers with the configuration of the callbacks but their token,
+// and with what became of them.
+func (s *Simulator) showCallbacks(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]any{"config": s.caller.config(), "stats": s.caller.stats()})
+}
+
+func (s *Simulator) changeCallbacks(w http.ResponseWriter, r *http.Request, body any, apply func() error) {
+	if change(w, r, body, apply) {
+		s.showCallbacks(w, r)
+	}
+}
+
 func (s *Simulator) changeRules(w http.ResponseWriter, r *http.Request, body any, apply func() error) {
+	if change(w, r, body, apply) {
+		s.listRules(w, r)
+	}
+}
+
+// change reads a body, if one is wanted, and applies it. It is false if that
+// failed and was answered.
+func change(w http.ResponseWriter, r *http.Request, body any, apply func() error) bool {
 	if body != nil {
 		if err := readJSON(r, body); err != nil {
 			writeError(w, err)
-			return
+			return false
 		}
 	}
 	if err := apply(); err != nil {
 		writeError(w, err)
-		return
+		return false
 	}
-	s.listRules(w, r)
+	return true
 }
 
 // readJSON reads exactly one value, without unknown names.

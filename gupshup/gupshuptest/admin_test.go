@@ -113,6 +113,7 @@ func TestAdminStatsDuplicatesAndReset(t *testing.T) {
 	require.JSONEq(t, `{
 	  "requests":4, "in_flight":0, "accepted":2, "refused":{"fault:429":1,"destination":1}, "faults":{"429":1},
 	  "statuses":{"200":2,"400":1,"429":1}, "no_reply":0, "duplicates":1, "untracked":0, "kept":2, "seed":5,
+	  "callbacks":{"outcomes":{}, "codes":{}, "pending":0, "delivered":0, "refused":0, "given_up":0, "dropped":0, "statuses":{}},
 	  "apps":{"DemoApp":{"busiest_second":2,"seconds":[{"at":"2023-11-14T22:13:20Z","accepted":2}]}}
 	}`, admin(t, sim, "GET", "/_sim/stats", "", 200))
 

@@ -57,6 +57,10 @@ type Config struct {
 	// /wa, "401" answers as Gupshup does to accounts that no longer have them.
 	LegacySM string
 
+	// Callbacks says where to tell what became of the messages, and what. See
+	// also SetCallbacks.
+	Callbacks Callbacks
+
 	// KeepBodies keeps the form of every accepted message, see Accepted.
 	KeepBodies bool
 
@@ -74,8 +78,8 @@ type Config struct {
 	// Stats tells which.
 	Seed uint64
 
-	// Now is the clock for timestamps and rates; time.Now if nil. Latency and
-	// delays always take real time.
+	// Now is the clock for timestamps and rates; time.Now if nil. Latency,
+	// delays and the time until a callback always take real time.
 	Now func() time.Time
 }
 
@@ -110,6 +114,9 @@ func (c Config) Validate() error {
 	case "", "401":
 	default:
 		errs = append(errs, fmt.Errorf("legacy sm %q: leave it empty or use 401", c.LegacySM))
+	}
+	if err := c.Callbacks.Validate(); err != nil {
+		errs = append(errs, err)
 	}
 	if c.MaxKept < 0 {
 		errs = append(errs, errors.New("max kept must not be negative"))

@@ -37,6 +37,7 @@ const (
 	KindTruncated   Kind = "truncated"     // accepted; a 2xx whose JSON is cut off
 	KindRedirect    Kind = "redirect"      // 307 to the same address: a client that follows it posts again
 	KindGarbage     Kind = "garbage"       // bytes that are not HTTP
+	KindCallback    Kind = "callback"      // accepted; the normal answer, and Outcome by callback
 )
 
 // accepts says of each kind whether the message counts as accepted. A kind that
@@ -45,6 +46,7 @@ var accepts = map[Kind]bool{
 	KindCode: false, KindHTTP: false, Kind401Nested: false, Kind401Text: false, KindReason: false, Kind429: false,
 	KindSlow: true, KindHang: false, KindResetBefore: false, KindResetAfter: true, Kind504: false, Kind504After: true,
 	KindNoMessageID: true, Kind2xxError: false, KindHTML2xx: false, KindTruncated: true, KindRedirect: false, KindGarbage: false,
+	KindCallback: true,
 }
 
 // Kinds returns all kinds, sorted.
@@ -72,6 +74,11 @@ type Fault struct {
 	Body      BodyKind // KindHTTP
 	Message   string   // the error text, in place of the kind's own
 
+	// Outcome is what the callbacks tell in the end, of kinds that accept:
+	// "sent", "delivered" or "read", a code such as "1002" for a failure, or
+	// OutcomeNone. Empty leaves it to chance; KindCallback needs one.
+	Outcome string
+
 	RetryAfter time.Duration // Kind429 and KindHTTP: the Retry-After header, rounded up to whole seconds
 	Delay      time.Duration // wait this long before misbehaving
 }
@@ -88,6 +95,7 @@ func (f Fault) Validate() error {
 	if f.Kind == KindCode && f.Code == 0 {
 		errs = append(errs, errors.New("fault of kind code needs a code"))
 	}
+	errs = append(errs, f.validateOutcome())
 	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
 		errs = append(errs, fmt.Errorf("fault status %d is not between 200 and 599", f.Status))
 	}
@@ -100,6 +108,19 @@ func (f Fault) Validate() error {
 		errs = append(errs, errors.New("fault retry_after and delay must not be negative"))
 	}
 	return errors.Join(errs...)
+}
+
+// validateOutcome says what is wrong with the outcome, if anything.
+func (f Fault) validateOutcome() error {
+	switch {
+	case !validOutcome(f.Outcome):
+		return fmt.Errorf("fault outcome %q: use none, enqueued, sent, delivered, read or the code of a failure", f.Outcome)
+	case f.Kind == KindCallback && f.Outcome == "":
+		return errors.New("fault of kind callback needs an outcome")
+	case f.Outcome != "" && !accepts[f.Kind]:
+		return fmt.Errorf("fault of kind %q does not accept the message, so it has no outcome", f.Kind)
+	}
+	return nil
 }
 
 // delay returns how long the fault waits before it misbehaves.
@@ -192,6 +213,7 @@ type faultJSON struct {
 	Status     int          `json:"status,omitempty"`
 	Body       BodyKind     `json:"body,omitempty"`
 	Message    string       `json:"message,omitempty"`
+	Outcome    string       `json:"outcome,omitempty"`
 	RetryAfter jsonDuration `json:"retry_after,omitempty"`
 	Delay      jsonDuration `json:"delay,omitempty"`
 }
@@ -199,7 +221,7 @@ type faultJSON struct {
 // MarshalJSON writes the fault with snake_case names and durations such as "1.5s".
 func (f Fault) MarshalJSON() ([]byte, error) {
 	return json.Marshal(faultJSON{
-		f.Kind, f.Code, f.QuoteCode, f.Status, f.Body, f.Message,
+		f.Kind, f.Code, f.QuoteCode, f.Status, f.Body, f.Message, f.Outcome,
 		jsonDuration(f.RetryAfter), jsonDuration(f.Delay),
 	})
 }
@@ -214,7 +236,7 @@ func (f *Fault) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("fault: %w", err)
 	}
 	*f = Fault{
-		j.Kind, j.Code, j.QuoteCode, j.Status, j.Body, j.Message,
+		j.Kind, j.Code, j.QuoteCode, j.Status, j.Body, j.Message, j.Outcome,
 		time.Duration(j.RetryAfter), time.Duration(j.Delay),
 	}
 	return nil

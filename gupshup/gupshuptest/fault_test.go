@@ -51,6 +51,7 @@ func faultCases() []faultCase {
 		{name: "429", fault: gupshuptest.Fault{Kind: gupshuptest.Kind429}, status: 429, typ: html, body: `{"message":"Too Many Requests","status":"error"}`, header: http.Header{"Retry-After": nil}},
 		{name: "429 retry after", fault: gupshuptest.Fault{Kind: gupshuptest.Kind429, RetryAfter: time.Minute}, status: 429, typ: html, body: `{"message":"Too Many Requests","status":"error"}`, header: http.Header{"Retry-After": {"60"}}},
 		{name: "slow", fault: gupshuptest.Fault{Kind: gupshuptest.KindSlow, Delay: time.Millisecond}, status: 200, typ: html, accepted: true},
+		{name: "callback", fault: gupshuptest.Fault{Kind: gupshuptest.KindCallback, Outcome: "1002"}, status: 200, typ: html, accepted: true},
 		{name: "504", fault: gupshuptest.Fault{Kind: gupshuptest.Kind504}, status: 504, typ: html, body: page504},
 		{name: "504 after", fault: gupshuptest.Fault{Kind: gupshuptest.Kind504After}, status: 504, typ: html, body: page504, accepted: true},
 		{name: "no message id", fault: gupshuptest.Fault{Kind: gupshuptest.KindNoMessageID}, status: 200, typ: html, body: `{"status":"submitted"}`, accepted: true},
@@ -113,7 +114,7 @@ func requireReply(t *testing.T, tc faultCase, got answer) {
 		require.Equal(t, values, got.header.Values(name), name)
 	}
 	switch tc.fault.Kind {
-	case gupshuptest.KindSlow:
+	case gupshuptest.KindSlow, gupshuptest.KindCallback:
 		require.Contains(t, got.body, `{"status":"submitted","messageId":"`)
 	case gupshuptest.KindTruncated:
 		require.Contains(t, got.body, `{"status":"submitted","messageId":"`)

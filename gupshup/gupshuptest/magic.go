@@ -17,7 +17,9 @@ type MagicNumber struct {
 
 // Magic returns the magic numbers in the order of their suffixes. Those that
 // are codes end in the code itself; 0400 to 0504 are HTTP statuses; 0600 to
-// 0699 are trouble on the wire.
+// 0699 are trouble on the wire. With a 7 before it a code comes by callback,
+// and 0700 to 0799 are what else callbacks tell; where no callbacks are set, these
+// get the same answers and nothing comes later.
 func Magic() []MagicNumber {
 	all := []MagicNumber{
 		{"0400", Fault{Kind: KindHTTP, Status: 400, Message: "Invalid Destination"}, "400 Invalid Destination"},
@@ -47,14 +49,26 @@ func Magic() []MagicNumber {
 		{"0607", Fault{Kind: KindTruncated}, "accepted, the JSON is cut off"},
 		{"0608", Fault{Kind: KindRedirect}, "307 to the same address, not accepted"},
 		{"0609", Fault{Kind: KindGarbage}, "bytes that are not HTTP, not accepted"},
+		{"0700", Fault{Kind: KindCallback, Outcome: OutcomeNone}, "accepted, no callback ever comes"},
+		{"0701", Fault{Kind: KindCallback, Outcome: string(OutcomeEnqueued)}, "accepted, enqueued is the last callback"},
+		{"0702", Fault{Kind: KindCallback, Outcome: string(OutcomeSent)}, "accepted, sent is the last callback"},
+		{"0703", Fault{Kind: KindCallback, Outcome: string(OutcomeDelivered)}, "accepted, delivered and not read"},
+		{"0704", Fault{Kind: KindCallback, Outcome: string(OutcomeRead)}, "accepted, delivered and read"},
+		{"0705", Fault{Kind: KindResetAfter, Outcome: string(OutcomeDelivered)}, "accepted, then the connection is reset; delivered by callback"},
+		{"0706", Fault{Kind: KindResetAfter, Outcome: OutcomeNone}, "accepted, then the connection is reset; no callback ever comes"},
 	}
 	for _, code := range magicCodes {
 		suffix := strconv.Itoa(code)
-		all = append(all, MagicNumber{suffix, Fault{Kind: KindCode, Code: code}, "400 with code " + suffix + ": " + codeText(code)})
+		all = append(all,
+			MagicNumber{suffix, Fault{Kind: KindCode, Code: code}, "400 with code " + suffix + ": " + codeText(code)},
+			MagicNumber{callbackPrefix + suffix, Fault{Kind: KindCallback, Outcome: suffix}, "accepted, fails by callback with code " + suffix + ": " + codeText(code)})
 	}
 	slices.SortFunc(all, func(a, b MagicNumber) int { return strings.Compare(a.Suffix, b.Suffix) })
 	return all
 }
+
+// callbackPrefix, before a code, has it come by callback.
+const callbackPrefix = "7"
 
 // magicCodes are the codes a dispatcher has to tell apart: Gupshup's own, and
 // at least one of each class of WhatsApp's.
@@ -74,10 +88,10 @@ func magicFaults() map[string]Fault {
 	return bySuffix
 }
 
-// magicFault looks at the last six digits first, then at the last four. A
-// destination has at least seven.
+// magicFault looks at the last seven digits first, then at fewer. A destination
+// has at least seven.
 func magicFault(bySuffix map[string]Fault, destination string) (Fault, bool) {
-	for _, digits := range [...]int{6, 4} {
+	for _, digits := range [...]int{7, 6, 5, 4} {
 		if fault, ok := bySuffix[destination[len(destination)-digits:]]; ok {
 			return fault, true
 		}

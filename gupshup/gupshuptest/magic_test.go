@@ -23,6 +23,9 @@ func TestMagicNumbers(t *testing.T) {
 		"0600": gupshuptest.KindSlow, "0601": gupshuptest.KindHang, "0602": gupshuptest.KindResetBefore,
 		"0603": gupshuptest.KindResetAfter, "0609": gupshuptest.KindGarbage,
 	}
+	for _, suffix := range []string{"0705", "0706"} {
+		noReply[suffix] = gupshuptest.KindResetAfter
+	}
 	accepts := map[string]bool{"0504": true, "0600": true, "0603": true, "0604": true, "0607": true}
 
 	for _, magic := range gupshuptest.Magic() {
@@ -34,6 +37,11 @@ func TestMagicNumbers(t *testing.T) {
 			}
 			srv := gupshuptest.NewServer(t, gupshuptest.Config{MagicNumbers: true})
 			got := send(t, srv, "491511"+magic.Suffix)
+			if magic.Fault.Kind == gupshuptest.KindCallback {
+				require.Equal(t, 200, got.status)
+				require.EqualValues(t, 1, srv.Stats().Accepted)
+				return
+			}
 			status, listed := statusOf[magic.Suffix]
 			if !listed { // all others are codes
 				status = 400

@@ -9,6 +9,7 @@ import (
 func (s *Simulator) misbehave(w http.ResponseWriter, r *http.Request, req *request, f Fault) {
 	var normal reply
 	if accepts[f.Kind] {
+		req.outcome = f.Outcome
 		m, ok := s.accept(req)
 		if !ok {
 			s.refuse(w, r, rateRefusal)

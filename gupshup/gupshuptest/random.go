@@ -27,6 +27,16 @@ const (
 	streamRules // plus the number of the rule
 )
 
+// Streams of the callbacks, far from those of the rules.
+const (
+	streamOutcome = iota + 1<<32
+	streamJourney
+	streamWhatsApp
+	streamConversation
+	streamApp
+	streamPush
+)
+
 func draw(seed, stream, n uint64) uint64 { return mix(mix(seed^mix(stream)) + n) }
 
 // chance is true with probability p.
@@ -44,8 +54,11 @@ func jitter(most time.Duration, seed, n uint64) time.Duration {
 
 // messageID makes the lowercase version 4 UUID of the n-th accepted message. It
 // can be made again from n, so it need not be kept.
-func messageID(seed, n uint64) string {
-	high, low := draw(seed, streamMessageID, 2*n), draw(seed, streamMessageID, 2*n+1)
+func messageID(seed, n uint64) string { return makeUUID(seed, streamMessageID, n) }
+
+// makeUUID makes the n-th version 4 UUID of a stream.
+func makeUUID(seed, stream, n uint64) string {
+	high, low := draw(seed, stream, 2*n), draw(seed, stream, 2*n+1)
 	var raw [16]byte
 	for i := range 8 {
 		raw[i] = byte(high >> (8 * i))

@@ -43,6 +43,7 @@ type request struct {
 	postbacks   string
 	contentType string // of the message, or "template"
 	templateID  string
+	outcome     string // that a fault forces
 }
 
 // refusal is why a request is not accepted, and what it is told.

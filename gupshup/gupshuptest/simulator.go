@@ -27,6 +27,8 @@ type Simulator struct {
 	store  *store
 	counts *counts
 	draws  atomic.Uint64 // of the latency
+	pushes atomic.Uint64 // numbers what Push sends
+	caller *caller
 	admin  http.Handler
 
 	closeOnce sync.Once
@@ -49,13 +51,16 @@ func New(cfg Config) *Simulator {
 		start:    cfg.Now(),
 		store:    newStore(cfg),
 		counts:   newCounts(),
+		caller:   newCaller(cfg.Seed, cfg.MaxKept),
 		closed:   make(chan struct{}),
 	}
+	s.store.tell = s.caller.tell
 	if cfg.JSONContentType {
 		s.jsonType = []string{contentJSON}
 	}
 	s.admin = s.adminHandler()
 	s.restoreRules()
+	s.startCallbacks(cfg.Callbacks)
 	return s
 }
 
@@ -155,11 +160,13 @@ func (s *Simulator) WaitAccepted(ctx context.Context, count uint64) error {
 	return s.store.wait(ctx, count)
 }
 
-// Reset forgets all messages and counts, and goes back to the rules of the
-// configuration. Message ids and sequence numbers go on: they never repeat.
+// Reset forgets all messages, counts and pending callbacks, and goes back to the
+// rules of the configuration. Message ids and sequence numbers go on: they never
+// repeat. Where callbacks go stays as it is.
 func (s *Simulator) Reset() {
 	s.store.mu.Lock()
 	s.store.forget()
+	s.caller.forget() // under the lock: a message has its callbacks or is forgotten
 	s.store.mu.Unlock()
 	s.counts.forget()
 	s.restoreRules()
@@ -173,5 +180,11 @@ func (s *Simulator) restoreRules() {
 }
 
 // Close ends all delays and hanging requests without an answer, and every later
-// one at once. An http.Server should call it in RegisterOnShutdown.
-func (s *Simulator) Close() { s.closeOnce.Do(func() { close(s.closed) }) }
+// one at once, and posts no further callbacks. An http.Server should call it in
+// RegisterOnShutdown.
+func (s *Simulator) Close() {
+	s.closeOnce.Do(func() {
+		close(s.closed)
+		s.caller.stop()
+	})
+}

@@ -29,6 +29,8 @@ type Stats struct {
 	// Kept is how many messages Accepted can still tell about.
 	Kept int `json:"kept"`
 
+	Callbacks CallbackStats `json:"callbacks"`
+
 	Apps map[string]AppStats `json:"apps"`
 	Seed uint64              `json:"seed"`
 }
@@ -126,6 +128,7 @@ func (s *Simulator) Stats() Stats {
 	st := s.store
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	out.Callbacks = s.caller.stats()
 	out.Accepted, out.Duplicates, out.Untracked, out.Kept = st.accepted, st.repeats, st.untracked, len(st.kept)
 	for app, p := range st.paces {
 		out.Apps[app] = AppStats{BusiestSecond: p.busiest, Seconds: p.lastSeconds()}

@@ -14,16 +14,20 @@ import (
 // Accepted is a message that the simulator has accepted, just as Gupshup would
 // have sent it to a person, whatever the client got to hear about it.
 type Accepted struct {
-	Seq         uint64     `json:"seq"` // 1 for the first, then rising
-	MessageID   string     `json:"message_id"`
-	App         string     `json:"app"`
-	Source      string     `json:"source"`
-	Destination string     `json:"destination"`
-	Path        string     `json:"path"`
-	Type        string     `json:"type"`                  // of the message, such as text; "template" for a template
-	TemplateID  string     `json:"template_id,omitempty"` // of a template
-	At          time.Time  `json:"at"`
-	Form        url.Values `json:"form,omitempty"` // with Config.KeepBodies only
+	Seq         uint64    `json:"seq"` // 1 for the first, then rising
+	MessageID   string    `json:"message_id"`
+	App         string    `json:"app"`
+	Source      string    `json:"source"`
+	Destination string    `json:"destination"`
+	Path        string    `json:"path"`
+	Type        string    `json:"type"`                  // of the message, such as text; "template" for a template
+	TemplateID  string    `json:"template_id,omitempty"` // of a template
+	At          time.Time `json:"at"`
+	// Outcome is how far the message gets in the end, as its callbacks tell or
+	// will tell, and Code what it fails with. Empty: there are no callbacks.
+	Outcome Outcome    `json:"outcome,omitempty"`
+	Code    string     `json:"code,omitempty"`
+	Form    url.Values `json:"form,omitempty"` // with Config.KeepBodies only
 }
 
 // Filter chooses accepted messages. The zero value chooses all.
@@ -74,6 +78,7 @@ type store struct {
 	keepBodies bool
 	rate       float64
 	hashSeed   maphash.Seed
+	tell       func(m *Accepted, forced string) // decides the message's outcome; called under mu
 
 	mu         sync.Mutex
 	seq        uint64 // ids are made of it, so it survives reset
@@ -138,6 +143,7 @@ func (st *store) accept(req *request, now func() (int64, time.Time)) (Accepted, 
 	st.accepted++
 	m.Seq, m.MessageID, m.At = st.seq, messageID(st.seed, st.seq), at
 	st.track(content, &m)
+	st.tell(&m, req.outcome)
 	st.keep(m)
 	st.wake()
 	return m, true
