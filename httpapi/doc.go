@@ -1,5 +1,6 @@
 // Package httpapi is the door of gupdispatch for programs and people: liveness
-// and readiness, Prometheus metrics, and asynq's web UI behind a login.
+// and readiness, Prometheus metrics, and asynq's web UI behind a login. It lends
+// its port to Gupshup's callbacks, which are somebody else's handler.
 //
 // New takes plain values and small interfaces, so that the package knows
 // neither the configuration nor the workers. Every area (health, metrics, web

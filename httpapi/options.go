@@ -3,6 +3,7 @@ package httpapi
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"time"
 
@@ -49,6 +50,10 @@ type Options struct {
 	// one a random key is made, and a restart or another replica costs a new
 	// login.
 	SessionKey []byte
+
+	// Callbacks answers every path below /callbacks/; nil leaves them out. It
+	// authenticates by itself: Gupshup has no login.
+	Callbacks http.Handler
 
 	// TrustedProxies are the reverse proxies whose X-Forwarded-For and
 	// X-Forwarded-Proto are believed. Anybody else's are ignored.

@@ -18,6 +18,13 @@ func (p proxies) trusts(addr netip.Addr) bool {
 	return false
 }
 
+// ClientAddr returns a function that tells the address a request came from: the
+// peer's, or, behind proxies that are trusted, the one they say. It is the zero
+// Addr where there is none, as over a Unix socket.
+func ClientAddr(trusted []netip.Prefix) func(*http.Request) netip.Addr {
+	return proxies(trusted).client
+}
+
 // client returns the address a request came from: the peer's, or, behind
 // trusted proxies, the last one in X-Forwarded-For that none of them has. What
 // stands further left was written by the client and may be a lie.

@@ -61,6 +61,9 @@ func (s *Server) routes(ui http.Handler) http.Handler {
 	mux.HandleFunc("GET /healthz", alive)
 	mux.Handle("GET /readyz", s.ready)
 	mux.Handle("GET /metrics", metrics(s.opts.Registry, s.opts.Log))
+	if s.opts.Callbacks != nil {
+		mux.Handle("/callbacks/", s.opts.Callbacks)
+	}
 	if !s.opts.WithoutUI {
 		mux.Handle("/ui", ui)
 		mux.Handle("/ui/", ui)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -196,4 +197,13 @@ func TestServeTellsOfATakenPort(t *testing.T) {
 	t.Cleanup(func() { _ = first.server.listener.Close() })
 	second := newHouse(t, func(o *Options) { o.Listen = addr.String() })
 	require.ErrorContains(t, second.server.Serve(t.Context()), "http.listen")
+}
+
+func TestCallbacksAreSomebodyElses(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(o *Options) {
+		o.Callbacks = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Method+" "+r.URL.Path) })
+	})
+	require.Equal(t, "POST /callbacks/gupshup/shop", h.do(http.MethodPost, "/callbacks/gupshup/shop", nil).text)
+	require.Equal(t, http.StatusNotFound, newHouse(t, nil).do(http.MethodPost, "/callbacks/gupshup/shop", nil).StatusCode, "none, unless given")
 }
