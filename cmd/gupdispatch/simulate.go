@@ -22,6 +22,7 @@ type simulateFlags struct {
 	apps   []string
 	rules  string
 	sim    gupshuptest.Config
+	told   callbackFlags
 }
 
 func newSimulateCommand(e *env) *cobra.Command {
@@ -31,15 +32,23 @@ func newSimulateCommand(e *env) *cobra.Command {
 		Short: "Serve a simulated Gupshup that can be told to misbehave",
 		Long: `Serve a simulated Gupshup: the send endpoints with their documented validation and answers, which can be told to misbehave
 in every way that a provider and the network before it can. Point a sender's base_url at it. It counts what it was sent,
-so that a test can prove that each message came exactly once. Nothing leaves this machine, and no callbacks are sent.
+so that a test can prove that each message came exactly once. No message leaves this machine. With --callback-url it tells
+what became of each message, as late, as often and in as mixed an order as the real one does.
 
 A destination that ends in a magic number misbehaves: …1002 is refused with code 1002, …0503 gets a 503, …0603 is accepted
-and its connection reset. GET /_sim/magic lists them all, --rules and PUT /_sim/rules set rules of your own.`,
+and its connection reset, …71002 is accepted and fails by callback with 1002. GET /_sim/magic lists them all, --rules and
+PUT /_sim/rules set rules of your own. POST /_sim/callback sends a callback by hand, as when a user opts out or writes.`,
 		Example: `  gupdispatch simulate
   gupdispatch simulate --app DemoApp:917834811114:any-test-key --rate 80 --latency 120ms
+  gupdispatch simulate --callback-url http://127.0.0.1:8080/callbacks/gupshup/demo --callback-token-env DEMO_CALLBACK_TOKEN --callback-speed 10 --callback-failures 131000:2,1002:1
   gupdispatch simulate --rules rules.json        # [{"destination": "9198*", "times": 3, "fault": {"kind": "429"}}]`,
 		Args: exactly(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {
+			told, err := given.told.config(c, e.environ, len(given.apps))
+			if err != nil {
+				return err
+			}
+			given.sim.Callbacks = told
 			cfg, err := given.config()
 			if err != nil {
 				return err
@@ -61,6 +70,7 @@ and its connection reset. GET /_sim/magic lists them all, --rules and PUT /_sim/
 	f.BoolVar(&s.KeepBodies, "keep-bodies", false, "keep the form of every accepted message, for /_sim/messages")
 	f.IntVar(&s.MaxKept, "max-kept", gupshuptest.DefaultMaxKept, "how many accepted messages are kept, and watched for duplicates")
 	f.Uint64Var(&s.Seed, "seed", 0, "repeats the random decisions and message ids of an earlier run; 0 draws one")
+	given.told.addTo(c)
 	return c
 }
 
@@ -133,6 +143,7 @@ func (e *env) simulate(ctx context.Context, address string, cfg gupshuptest.Conf
 		return fmt.Errorf("listen on %s: %w; free the port or choose another with --listen", address, err)
 	}
 	sim := gupshuptest.New(cfg)
+	defer sim.Close() // waits for what it does in the background
 	server := newSimulatorServer(sim)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
@@ -152,6 +163,11 @@ func (e *env) simulate(ctx context.Context, address string, cfg gupshuptest.Conf
 	stats := sim.Stats()
 	fmt.Fprintf(e.stdout, "\nStopped after %s requests: %s accepted, %s of them duplicates.\n",
 		thousands(stats.Requests), thousands(stats.Accepted), thousands(stats.Duplicates))
+	if cfg.Callbacks.URL != "" {
+		told := stats.Callbacks
+		fmt.Fprintf(e.stdout, "Of the callbacks %s were taken, %s given up, and %s were still to come.\n",
+			thousands(told.Delivered), thousands(told.GivenUp), thousands(told.Pending))
+	}
 	return nil
 }
 
@@ -180,6 +196,9 @@ Send a message to it:
 		fmt.Fprintf(e.stdout, "Which numbers misbehave, and how:\n  curl -s %s/_sim/magic\n", base)
 	} else {
 		fmt.Fprintf(e.stdout, "Let a number misbehave:\n  curl -s %s/_sim/rules -d '{\"destination\":\"*77\",\"fault\":{\"kind\":\"429\"}}'\n", base)
+	}
+	if where, _, _ := strings.Cut(cfg.Callbacks.URL, "?"); where != "" { // behind it there may be a token
+		fmt.Fprintf(e.stdout, "What became of the messages is told to %s. Let a user opt out:\n  curl -s %s/_sim/callback -d '{\"kind\":\"opted-out\",\"phone\":\"15550005000\"}'\n", where, base)
 	}
 	fmt.Fprintf(e.stdout, "What it has counted, duplicates included:\n  curl -s %s/_sim/stats\n", base)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -250,7 +251,8 @@ func (c *caller) drain(ctx context.Context) error {
 // errClosed is what a closed simulator still answers.
 var errClosed = errors.New("the simulator is closed")
 
-// config is the configuration in force, without the token.
+// config is the configuration in force, without the token, which may also be in
+// the query of the URL.
 func (c *caller) config() Callbacks {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -259,5 +261,6 @@ func (c *caller) config() Callbacks {
 	}
 	cfg := *c.cfg
 	cfg.Token = ""
+	cfg.URL, _, _ = strings.Cut(cfg.URL, "?")
 	return cfg
 }

@@ -33,7 +33,33 @@
 //
 // A message is recorded as accepted before any byte of its answer leaves, so a
 // test can prove that it was sent exactly once whatever the client got to see.
-// Later events of a message, such as delivered, are not simulated.
+// What becomes of it later is told by callback, if Config.Callbacks says where.
+//
+// # Callbacks
+//
+// The outcome of a message is decided when it is accepted, by the Outcome of
+// its fault or by chance, and is found in Accepted. One goroutine then posts
+//
+//	enqueued, sent, delivered, read     at least 5 s after the acceptance, as Gupshup does
+//	failed                              for Gupshup's own codes, with the messageId as "id"
+//	enqueued, perhaps sent, failed      for WhatsApp's codes, with the messageId as "gsId"
+//
+// to the URL, divided by Speed, and again until the answer is a 2xx: after max(10
+// s/Speed, 1 s) without an answer it counts as failed; the next attempt comes
+// after 5 s, 10 s, 20 s and so on up to 5 minutes, all divided by Speed, but at
+// least 100 ms and up to 2 s. On top come, if wanted, duplicates, another order,
+// a read without delivered, callbacks without gsId, codes as strings, billing
+// events, and Meta's format of version 3. The "timestamp" of a callback is when
+// Gupshup learned of it, its "ts", in whole seconds, when it happened. A message
+// that was accepted has its callbacks whether or not the client got an answer.
+//
+//	sim := gupshuptest.NewServer(t, gupshuptest.Config{Callbacks: gupshuptest.Callbacks{
+//		URL: receiver.URL + "/callbacks/gupshup/demo", Speed: 100, Duplicates: 0.1, Reorder: 0.1,
+//		Failures: []gupshuptest.Failure{{Code: "131000", Probability: 0.05}}, FailOnce: true,
+//	}})
+//	// … send, then:
+//	err := sim.Drain(ctx)              // all of them are told
+//	m := sim.Accepted(gupshuptest.Filter{})[0] // and m.Outcome is what was told
 //
 // # Rules
 //
@@ -51,7 +77,10 @@
 // The kinds of faults are the constants of type Kind. They come in pairs that a
 // client cannot tell apart, one that accepts the message and one that does not:
 // reset_after and reset_before, 504_after and 504, slow with a long delay and
-// hang, truncated and html_2xx.
+// hang, truncated and html_2xx. Those that accept may have an outcome, which
+// callbacks tell: {"kind": "reset_after", "outcome": "delivered"}. The kind
+// callback has nothing but that: {"kind": "callback", "outcome": "131026"}
+// answers as usual, and the message fails with 131026 by callback.
 //
 // # Magic numbers
 //
@@ -70,6 +99,10 @@
 //	…0602 …0603                          reset before and after accepting
 //	…0604 …0605 …0606 …0607              no_message_id, 2xx_error, html_2xx, truncated
 //	…0608 …0609                          redirect, garbage
+//	…71002, …7131026, and so on          accepted, fails with the code behind the 7 by callback
+//	…0700                                accepted, no callback ever comes
+//	…0701 …0702 …0703 …0704              accepted; enqueued, sent, delivered, read is the end
+//	…0705 …0706                          reset after accepting; delivered by callback, no callback ever
 //
 // # Admin endpoints
 //
@@ -82,13 +115,17 @@
 //	DELETE /_sim/rules       removes all rules
 //	POST   /_sim/reset       forgets messages and counts, and restores the first rules
 //	GET    /_sim/magic       the magic numbers
+//	GET    /_sim/callbacks   where and how callbacks are told, without the token, and what became of them
+//	PUT    /_sim/callbacks   replaces that, see Callbacks
+//	DELETE /_sim/callbacks   tells nothing any more
+//	POST   /_sim/callback    sends one at once, see Push: {"kind": "opted-out", "phone": "919876543210"}
 //
 // An answer of GET /_sim/messages, whose next is the after of the next page, or
 // 0 on the last:
 //
 //	{"messages": [{"seq": 1, "message_id": "6f1c…", "app": "DemoApp", "source": "917834811114",
 //	  "destination": "919876543210", "path": "/wa/api/v1/msg", "type": "text",
-//	  "at": "2026-01-02T03:04:05Z", "form": {"message": ["{\"type\":\"text\",…}"], …}}], "next": 0}
+//	  "at": "2026-01-02T03:04:05Z", "outcome": "failed", "code": "131000", "form": {"message": ["{\"type\":\"text\",…}"], …}}], "next": 0}
 //
 // The admin endpoints know no login and show full numbers and texts: serve a
 // simulator to people you trust only.
