@@ -27,8 +27,10 @@ func TestComposeAgreesWithItsConfiguration(t *testing.T) {
 	require.NoError(t, yaml.Unmarshal(data, &compose))
 
 	for name, check := range map[string]func(*Config) error{
-		"serve":  func(c *Config) error { return errors.Join(c.CheckSenderKeys(), c.CheckHTTPSecrets()) },
-		"worker": (*Config).CheckSenderKeys,
+		"serve": func(c *Config) error {
+			return errors.Join(c.CheckSenderKeys(), c.CheckHTTPSecrets(), c.CheckNotifySecrets())
+		},
+		"worker": func(c *Config) error { return errors.Join(c.CheckSenderKeys(), c.CheckNotifySecrets()) },
 	} {
 		service := compose.Services[name]
 		require.Equal(t, []string{name}, service.Command)
