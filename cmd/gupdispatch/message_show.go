@@ -51,15 +51,15 @@ func tellStory(w io.Writer, v messageView) {
 		fmt.Fprintf(w, "  %s  %s\n", at, fmt.Sprintf(format, args...))
 	}
 	event(v.CreatedAt, "accepted")
-	for _, a := range v.Attempts {
-		event(a.At, "attempt %d: %s", a.N, outcomeText(a))
+	for _, c := range chapters(v) {
+		event(c.at, "%s", c.text)
 	}
-	for _, r := range v.Receipts {
-		event(r.At, "receipt of attempt %d: %s", r.Attempt, r.Event)
-	}
-	event(v.UpdatedAt, "%s", statusText(v))
+	event(v.UpdatedAt, "it is %s", statusText(v))
 	if v.Status == message.Queued && !v.ExpiresAt.IsZero() {
 		event(v.ExpiresAt, "it expires, if it has not been sent until then")
+	}
+	if v.Fallback {
+		fmt.Fprintln(w, "its recipient had no open session, so its fallback template takes its place")
 	}
 	if v.Status == message.Dead {
 		fmt.Fprintf(w, "`gupdispatch dead replay %s --sender %s` sends it again", v.ID, v.Sender)
@@ -68,20 +68,6 @@ func tellStory(w io.Writer, v messageView) {
 		}
 		fmt.Fprintln(w)
 	}
-}
-
-func outcomeText(a attemptView) string {
-	parts := []string{string(a.Outcome)}
-	if a.Outcome == "" {
-		parts[0] = "under way"
-	}
-	if a.Code != "" {
-		parts = append(parts, "code "+a.Code)
-	}
-	if a.MessageID != "" {
-		parts = append(parts, "messageId "+a.MessageID)
-	}
-	return strings.Join(parts, ", ")
 }
 
 func statusText(v messageView) string {

@@ -46,8 +46,8 @@ func TestMessageShowTellsTheStory(t *testing.T) {
 
 	s.dies(s.sender, "d", "IN_DOUBT")
 	story = s.ok("dead", "show", "d").out
-	require.Contains(t, story, "attempt 1: in_doubt, code IN_DOUBT")
-	require.Contains(t, story, "dead: IN_DOUBT (in_doubt) the connection broke")
+	require.Contains(t, story, "attempt 1 in_doubt, code IN_DOUBT")
+	require.Contains(t, story, "it is dead: IN_DOUBT (in_doubt) the connection broke")
 	require.Contains(t, story, "sends it again, although it may have arrived")
 
 	got := s.run("dead", "show", "q")

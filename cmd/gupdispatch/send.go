@@ -18,7 +18,8 @@ import (
 type sendFlags struct {
 	sender, to                                 string
 	template, text, message, media             string
-	params, postbacks, metadata                []string
+	fallback                                   string
+	params, postbacks, metadata, fallbackParam []string
 	id, priority, sendAt, expiresAt, onInDoubt string
 	file                                       string
 	wait, json                                 bool
@@ -28,7 +29,7 @@ type sendFlags struct {
 // oneMessageFlags describe one message and make no sense beside --file.
 var oneMessageFlags = []string{
 	"to", "template", "text", "message", "media", "param", "postback", "metadata", "id", "priority", "send-at", "expires-at",
-	"on-in-doubt", "wait", "timeout",
+	"on-in-doubt", "wait", "timeout", "fallback-template", "fallback-param",
 }
 
 func newSendCommand(e *env) *cobra.Command {
@@ -56,6 +57,8 @@ func newSendCommand(e *env) *cobra.Command {
 	fs.StringArrayVar(&f.postbacks, "postback", nil, "what the template's next quick-reply button posts back; may be given several times")
 	fs.StringVar(&f.text, "text", "", "a text, within an open session")
 	fs.StringVar(&f.message, "message", "", "any other session message, as Gupshup's `JSON` object")
+	fs.StringVar(&f.fallback, "fallback-template", "", "the `UUID` of a template to send instead, if check_session is on and there is no open session")
+	fs.StringArrayVar(&f.fallbackParam, "fallback-param", nil, "the next parameter of the fallback template; may be given several times")
 	fs.StringVar(&f.id, "id", "", "your own id of the message (default: a new one)")
 	fs.StringVar(&f.priority, "priority", "", "critical, default or bulk")
 	fs.StringVar(&f.sendAt, "send-at", "", "not before this `time` (RFC 3339, or a duration from now)")
@@ -85,6 +88,12 @@ func (f sendFlags) check(c *cobra.Command) error {
 	}
 	if only := changed(c, "param", "media", "postback"); f.template == "" && len(only) > 0 {
 		return usagef("%s belongs to --template", strings.Join(only, ", "))
+	}
+	switch {
+	case f.fallback != "" && f.template != "":
+		return usagef("--fallback-template cannot be used with --template: a template needs no session")
+	case f.fallback == "" && len(f.fallbackParam) > 0:
+		return usagef("--fallback-param belongs to --fallback-template")
 	}
 	if f.to == "" {
 		return usagef("--to is missing: give the recipient's number with its country code")

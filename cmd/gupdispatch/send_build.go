@@ -17,6 +17,9 @@ func (f sendFlags) build(now time.Time) (message.Message, error) {
 	if m.Content, err = f.content(); err != nil {
 		return m, err
 	}
+	if f.fallback != "" {
+		m.Fallback.Template = &gupshup.Template{ID: f.fallback, Params: f.fallbackParam}
+	}
 	if m.SendAt, err = futureTime("send-at", f.sendAt, now); err != nil {
 		return m, err
 	}

@@ -19,7 +19,7 @@ const (
 // file hands over the messages of a file, in bounded memory however long it is. A line that is wrong is reported and skipped. Without
 // Redis it stops, since every further line would fail alike.
 func (s *sending) file(ctx context.Context, name string) error {
-	in, err := s.env.input(name)
+	in, err := s.env.input(name, "--file")
 	if err != nil {
 		return err
 	}
@@ -45,14 +45,14 @@ func (s *sending) file(ctx context.Context, name string) error {
 	}
 }
 
-// input opens a file, or standard input for "-".
-func (e *env) input(name string) (io.ReadCloser, error) {
+// input opens a file, or standard input for "-". what is how the command line calls it.
+func (e *env) input(name, what string) (io.ReadCloser, error) {
 	if name == "-" {
 		return io.NopCloser(e.stdin), nil
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, usagef("--file cannot be read: %s", err)
+		return nil, usagef("%s cannot be read: %s", what, err)
 	}
 	return f, nil
 }

@@ -74,6 +74,32 @@ func TestFlagsMakeTheMessage(t *testing.T) {
 	}, m)
 }
 
+func TestFlagsMakeTheFallback(t *testing.T) {
+	t.Parallel()
+	m, err := sendFlags{text: "Hello", fallback: testTemplate, fallbackParam: []string{"Asha", "4711"}}.build(time.Now())
+	require.NoError(t, err)
+	require.Equal(t, gupshup.Content{Template: &gupshup.Template{ID: testTemplate, Params: []string{"Asha", "4711"}}}, m.Fallback)
+
+	s := newSite(t, redistest.Embedded(t), gupshuptest.Config{}, "")
+	got := s.run("send", "--to", testNumber, "--text", "Hello", "--fallback-template", "welcome")
+	require.Equal(t, exitFailed, got.code)
+	require.Contains(t, got.errs, "fallback.template.id: must be the template's UUID")
+	for want, args := range map[string][]string{
+		"a template needs no session":             {"--template", testTemplate, "--fallback-template", testTemplate},
+		"belongs to --fallback-template":          {"--text", "x", "--fallback-param", "x"},
+		"--fallback-template cannot be used with": {"--file", "-", "--fallback-template", testTemplate},
+	} {
+		args = append([]string{"send"}, args...)
+		if args[1] != "--file" {
+			args = append(args, "--to", testNumber)
+		}
+		got := s.run(args...)
+		require.Equal(t, exitUsage, got.code)
+		require.Contains(t, got.errs, want)
+	}
+	s.ok("send", "--to", testNumber, "--text", "Hello", "--fallback-template", testTemplate, "--fallback-param", "Asha")
+}
+
 func TestAFileGoesOnAfterWrongLines(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {

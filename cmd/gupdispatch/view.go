@@ -22,6 +22,7 @@ type messageView struct {
 	Reason     string            `json:"reason"`
 	Attempts   []attemptView     `json:"attempts"`
 	Receipts   []receiptView     `json:"receipts"`
+	Fallback   bool              `json:"fallback,omitempty"` // sent as its fallback template, for want of an open session
 	CreatedAt  stamp             `json:"created_at"`
 	UpdatedAt  stamp             `json:"updated_at"`
 	SendAt     stamp             `json:"send_at,omitzero"`
@@ -38,9 +39,11 @@ type attemptView struct {
 }
 
 type receiptView struct {
-	Event   string `json:"event"`
-	At      stamp  `json:"at"`
-	Attempt int    `json:"attempt"`
+	Event    string `json:"event"`
+	At       stamp  `json:"at"`
+	Attempt  int    `json:"attempt"`
+	Code     string `json:"code,omitempty"`     // of a failure
+	Category string `json:"category,omitempty"` // of a billing event
 }
 
 // viewOf shows a record; its number is masked unless reveal says otherwise.
@@ -48,7 +51,7 @@ func viewOf(r ledger.Record, reveal bool) messageView {
 	v := messageView{
 		ID: r.ID, Sender: r.Sender, To: shownNumber(r.To, reveal), Priority: r.Priority, Status: r.Status, WaitingFor: r.WaitingFor,
 		MessageID: r.MessageID, Code: r.Code, Class: r.Class, Reason: r.Reason,
-		Attempts: make([]attemptView, len(r.Attempts)), Receipts: []receiptView{},
+		Attempts: make([]attemptView, len(r.Attempts)), Receipts: make([]receiptView, len(r.Receipts)), Fallback: r.Fallback,
 		CreatedAt: stamp(r.CreatedAt), UpdatedAt: stamp(r.UpdatedAt), SendAt: stamp(r.SendAt), ExpiresAt: stamp(r.ExpiresAt),
 		Metadata: r.Metadata,
 	}
@@ -57,6 +60,12 @@ func viewOf(r ledger.Record, reveal bool) messageView {
 	}
 	for i, a := range r.Attempts {
 		v.Attempts[i] = attemptView{N: a.N, At: stamp(a.At), Outcome: a.Outcome, MessageID: a.MessageID, Code: a.Code}
+	}
+	for i, line := range r.Receipts {
+		v.Receipts[i] = receiptView{Event: line.Event, At: stamp(line.At), Attempt: line.Attempt, Code: line.Code}
+		if line.Event == ledger.Billing {
+			v.Receipts[i].Code, v.Receipts[i].Category = "", line.Code
+		}
 	}
 	return v
 }

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gupdispatch/gupdispatch/gupshup"
+	"github.com/gupdispatch/gupdispatch/ledger"
+)
+
+// chapter is one thing that happened to a message.
+type chapter struct {
+	at    stamp
+	order time.Time // where it stands in the story
+	text  string
+}
+
+// chapters tells attempts and receipts in order of time. A receipt never stands before its attempt: WhatsApp's clock is another one,
+// and gives only seconds.
+func chapters(v messageView) []chapter {
+	all := make([]chapter, 0, len(v.Attempts)+len(v.Receipts))
+	began := make(map[int]time.Time, len(v.Attempts))
+	for _, a := range v.Attempts {
+		began[a.N] = time.Time(a.At)
+		all = append(all, chapter{at: a.At, order: time.Time(a.At), text: attemptText(a)})
+	}
+	for _, r := range v.Receipts {
+		order := time.Time(r.At)
+		if began[r.Attempt].After(order) {
+			order = began[r.Attempt]
+		}
+		all = append(all, chapter{at: r.At, order: order, text: receiptText(r)})
+	}
+	// Stable: of one moment attempts stand before receipts, and receipts as the ledger ordered them.
+	slices.SortStableFunc(all, func(a, b chapter) int { return a.order.Compare(b.order) })
+	return all
+}
+
+// attemptText is such as "attempt 1 submitted, messageId 7f5c…".
+func attemptText(a attemptView) string {
+	outcome := string(a.Outcome)
+	if outcome == "" {
+		outcome = "under way"
+	}
+	parts := []string{fmt.Sprintf("attempt %d %s", a.N, outcome)}
+	if a.Code != "" {
+		parts = append(parts, "code "+a.Code)
+	}
+	if a.MessageID != "" {
+		parts = append(parts, "messageId "+a.MessageID)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// receiptText is such as "delivered (attempt 1)".
+func receiptText(r receiptView) string {
+	what := r.Event
+	switch {
+	case r.Event == gupshup.ReceiptFailed && r.Code != "":
+		what += " with code " + r.Code
+	case r.Event == ledger.Billing && r.Category != "":
+		what = "billed as " + r.Category
+	case r.Event == ledger.Billing:
+		what = "billed"
+	}
+	return fmt.Sprintf("%s (attempt %d)", what, r.Attempt)
+}
