@@ -45,6 +45,9 @@ var (
 	untilRepeated  = span{200 * time.Millisecond, 10 * time.Second}
 )
 
+// apart is how long the callbacks of a message keep from each other.
+const apart = 50 * time.Millisecond
+
 // sentBeforeFailed is how many failures of WhatsApp's come after it said sent.
 const sentBeforeFailed = 0.25
 
@@ -56,7 +59,7 @@ func (c *Callbacks) plan(d *dice, outcome Outcome, code string) []step {
 	last := time.Duration(0) // Gupshup's times rise, so that only Reorder disturbs their order
 	add := func(event string, after span) {
 		at += d.within(after)
-		last = max(last, at+d.within(untilStamped))
+		last = max(last+apart, at+d.within(untilStamped))
 		steps = append(steps, step{
 			event: event, happened: at, stamped: last, due: last + heldBack, uuid: uuid,
 			noGsID: d.happens(c.MissingGsID), stringCode: d.happens(c.StringCodes), conversed: d.happens(0.5),
