@@ -28,7 +28,10 @@ type modelMessage struct {
 	expires    bool
 	taken      int           // how often Gupshup took it
 	told       bool          // a commit said so
-	resends    int           // how often policy or a person chose to send again out of doubt
+	resends    int           // how often policy or a person chose to send again out of doubt, or after a failure by callback
+	attempts   []int         // those that Gupshup took
+	failed     bool          // a callback said so of one of them
+	arrived    bool          // a callback said that it was delivered
 	until      time.Duration // a claim, or a doubt, stands until then on the test's clock
 }
 
@@ -97,6 +100,8 @@ func TestModel(t *testing.T) {
 				"call":         w.call,
 				"commit":       w.commitOne,
 				"decide":       w.decide,
+				"receive":      w.receiveOne,
+				"receive more": w.receiveOne,
 				"crash":        w.crash,
 				"take over":    w.takeOver,
 				"lose a task":  w.loseTask,
@@ -126,6 +131,7 @@ func (w *world) acceptNew(rt *rapid.T) {
 	}
 	id := fmt.Sprintf("m%d", len(w.ids))
 	m := w.message(id, rapid.SampledFrom(message.Priorities).Draw(rt, "priority"))
+	m.To = numberOf(id) // two to one number would only tell that nothing is guessed
 	model := &modelMessage{status: message.Queued, generation: 1, hold: chance(rt, 50, "hold")}
 	if chance(rt, 20, "expires") || m.Priority == message.Critical {
 		model.expires = true
@@ -175,8 +181,8 @@ func (w *world) begin(rt *rapid.T) {
 		w.runs = append(w.runs, run)
 	case ledger.Decide:
 		require.GreaterOrEqual(rt, w.ahead, m.until, "somebody else's claim or doubt still stood")
+		m.decides(rt, w.get(task.id).Status)
 		m.until = w.ahead + lease
-		m.step(rt, message.InDoubt)
 		run.phase, run.attempt = "deciding", c.Attempt
 		w.runs = append(w.runs, run)
 	case ledger.ExpiredNow:
@@ -185,19 +191,85 @@ func (w *world) begin(rt *rapid.T) {
 	case ledger.Stale:
 		require.Less(rt, task.generation, m.generation)
 	case ledger.Busy:
-		require.Contains(rt, []message.Status{message.Sending, message.InDoubt}, m.status)
+		require.Contains(rt, []message.Status{message.Sending, message.InDoubt, message.Failed}, m.status)
 		require.Less(rt, w.ahead, m.until, "nobody can have it any more")
 	case ledger.Wait:
 		require.False(rt, m.status.Settled())
 	case ledger.AlreadyDead:
 		require.Equal(rt, message.Dead, m.status)
 	case ledger.AlreadyDone:
-		if m.status == message.Sending && m.told { // the claim ran out, but an earlier attempt had been taken
-			m.step(rt, message.Submitted)
+		if !m.status.Settled() { // receipts that had been waiting turned out to be about it
+			m.learn(w.get(task.id))
+			m.follow(rt, w.get(task.id).Status)
 		}
 		require.True(rt, m.status.Settled())
 	default:
 		rt.Fatalf("unexpected verdict %s", c.Verdict)
+	}
+}
+
+func numberOf(id string) string { return "91987654321" + id[1:] }
+
+// receiveOne is a callback about an attempt that Gupshup took, whether or not its commit has come, or ever will.
+func (w *world) receiveOne(rt *rapid.T) {
+	var heard []string
+	for _, id := range w.ids {
+		if len(w.messages[id].attempts) > 0 {
+			heard = append(heard, id)
+		}
+	}
+	id := pick(rt, heard)
+	m := w.messages[id]
+	r := ledger.Receipt{
+		Event:     rapid.SampledFrom([]string{"enqueued", "sent", "delivered", "read", "failed", "failed", "billing"}).Draw(rt, "event"),
+		MessageID: fmt.Sprintf("%s-%d", id, pick(rt, m.attempts)), At: w.now(),
+	}
+	if r.Event == "failed" {
+		r.Code, r.Class = "131000", gupshup.ClassTransient
+	}
+	r.To = numberOf(id)
+	got := w.receive(r)
+	again := w.receive(r) // at least once
+	if got.Outcome == ledger.ReceiptParked {
+		require.Equal(rt, ledger.ReceiptParked, again.Outcome)
+		return
+	}
+	require.Equal(rt, got.Status, again.Status)
+	require.Equal(rt, id, got.ID)
+	m.failed = m.failed || r.Event == "failed"
+	m.arrived = m.arrived || r.Event == "delivered" || r.Event == "read"
+	m.told = true // claimed, if no commit has said so
+	m.follow(rt, got.Status)
+}
+
+// follow takes over what receipts made of a message: its status is worked out by rules that have tests of their own.
+func (m *modelMessage) follow(t require.TestingT, to message.Status) {
+	if m.status != to && !m.status.CanBecome(to) {
+		m.step(t, message.Submitted)
+	}
+	if to == message.Failed && m.status != to {
+		m.until = 0 // due at once
+	}
+	m.step(t, to)
+}
+
+// decides follows a message to the state about which somebody has to decide.
+func (m *modelMessage) decides(t require.TestingT, to message.Status) {
+	require.Contains(t, []message.Status{message.InDoubt, message.Failed}, to)
+	if m.status == message.Sending {
+		m.step(t, message.InDoubt)
+	}
+	if to == message.Failed {
+		m.failed = true
+	}
+	m.follow(t, to)
+}
+
+// learn takes over what parked receipts told, once they are on record.
+func (m *modelMessage) learn(rec ledger.Record) {
+	for _, r := range rec.Receipts {
+		m.failed = m.failed || r.Event == "failed"
+		m.arrived = m.arrived || r.Event == "delivered" || r.Event == "read"
 	}
 }
 
@@ -223,10 +295,12 @@ func (w *world) call(rt *rapid.T) {
 	switch answer {
 	case "taken":
 		m.taken++
+		m.attempts = append(m.attempts, run.attempt)
 		run.outcome = taken
 		run.outcome.MessageID = fmt.Sprintf("%s-%d", run.id, run.attempt)
 	case "taken, reply lost":
 		m.taken++
+		m.attempts = append(m.attempts, run.attempt)
 		run.outcome = w.doubt(m, run)
 	case "lost before":
 		run.outcome = w.doubt(m, run)
@@ -258,7 +332,8 @@ func (w *world) finish(rt require.TestingT, run *modelRun) {
 	before := w.get(run.id).Status
 	got := w.commit(run.outcome) // twice
 	w.drop(run)
-	m.step(rt, got.Status)
+	m.learn(w.get(run.id))
+	m.follow(rt, got.Status)
 	if got.Applied && got.Status == message.InDoubt {
 		m.until = w.ahead + doubtWindow
 	}
@@ -267,7 +342,7 @@ func (w *world) finish(rt require.TestingT, run *modelRun) {
 	}
 	if run.outcome.Outcome == ledger.OutcomeSubmitted {
 		m.told = true
-		require.Contains(rt, []message.Status{message.Submitted, message.Sending}, got.Status, "a success counts, whenever it comes (was %s)", before)
+		require.True(rt, m.failed || got.Status.Taken(), "a success counts, whenever it comes (was %s, is %s)", before, got.Status)
 	}
 }
 
@@ -295,7 +370,8 @@ func (w *world) settleDoubt(rt require.TestingT, run *modelRun) {
 			m.resends++
 		}
 	}
-	require.Equal(rt, m.status, got.Status)
+	m.learn(w.get(run.id))
+	m.follow(rt, got.Status)
 }
 
 func (w *world) crash(rt *rapid.T) { w.drop(pick(rt, w.runs)) }
@@ -375,8 +451,11 @@ func (w *world) check(rt *rapid.T) {
 		rec := w.get(id)
 		require.Equal(rt, m.status, rec.Status, id)
 		require.LessOrEqual(rt, m.taken, 1+m.resends, "%s was sent twice without a doubt between", id)
-		if m.told {
-			require.Contains(rt, []message.Status{message.Submitted, message.Sending}, rec.Status, "%s: Gupshup's word was lost", id)
+		if m.told && !m.failed {
+			require.True(rt, rec.Status.Taken(), "%s: Gupshup's word was lost, it is %s", id, rec.Status)
+		}
+		if m.arrived {
+			require.Contains(rt, []message.Status{message.Delivered, message.Read}, rec.Status, "%s arrived", id)
 		}
 	}
 }
@@ -407,26 +486,28 @@ func (w *world) drain(rt *rapid.T) {
 				m.step(rt, message.Sending)
 				m.attempt++
 				m.taken++
+				m.attempts = append(m.attempts, c.Attempt)
 				run.attempt, run.outcome = c.Attempt, of(taken, run.id, c.Attempt)
 				run.outcome.MessageID = fmt.Sprintf("%s-%d", run.id, c.Attempt)
 				w.runs = append(w.runs, run)
 				w.finish(rt, run)
 			case ledger.Decide:
-				m.step(rt, message.InDoubt)
+				m.decides(rt, w.get(task.id).Status)
 				run.attempt = c.Attempt
 				w.runs = append(w.runs, run)
 				w.settleDoubt(rt, run)
 			case ledger.ExpiredNow:
 				m.step(rt, message.Expired)
 			case ledger.AlreadyDone:
-				m.step(rt, w.get(task.id).Status)
+				m.learn(w.get(task.id))
+				m.follow(rt, w.get(task.id).Status)
 			}
 		}
 		w.check(rt)
 	}
 	for id, m := range w.messages {
 		require.True(rt, m.status.Settled(), "%s is still %s", id, m.status)
-		if m.status == message.Submitted {
+		if m.status.Taken() {
 			require.Positive(rt, m.taken)
 		}
 	}

@@ -66,6 +66,15 @@ func (s Status) Settled() bool {
 	return s.Valid()
 }
 
+// Taken says that Gupshup took the message, as far as is known now: submitted and above.
+func (s Status) Taken() bool {
+	switch s {
+	case Submitted, Enqueued, Sent, Delivered, Read:
+		return true
+	}
+	return false
+}
+
 // Valid says whether s is one of Statuses.
 func (s Status) Valid() bool {
 	_, ok := steps[s]

@@ -62,7 +62,8 @@ func TestDecide(t *testing.T) {
 		f    failure
 		want verdict // why is not compared
 	}{
-		{"terminal codes are dead letters at once", failure{class: gupshup.ClassRecipient, code: "1002", priority: message.Bulk, attempt: 1, spent: 1}, verdict{action: archive, spends: true, code: "1002"}},
+		{"terminal codes are dead letters at once", failure{class: gupshup.ClassRecipient, code: "1002", priority: message.Bulk, attempt: 1, spent: 1}, verdict{action: archive, spends: true, code: "1002", suppress: gupshup.Suppression{Scope: gupshup.SuppressAll, For: 30 * 24 * time.Hour}}},
+		{"who stopped marketing gets no more of it", failure{class: gupshup.ClassRecipient, code: "131050", priority: message.Bulk, attempt: 1, spent: 1}, verdict{action: archive, spends: true, code: "131050", suppress: gupshup.Suppression{Scope: gupshup.SuppressBulk}}},
 		{"the second transient failure waits up to two seconds", failure{class: gupshup.ClassTransient, code: "http_503", priority: message.Bulk, attempt: 2, spent: 2, jitter: 0.5}, verdict{action: retry, spends: true, delay: time.Second, code: "http_503"}},
 		{"no attempt is left", failure{class: gupshup.ClassTransient, code: "http_503", priority: message.Critical, attempt: 5, spent: 5}, verdict{action: archive, spends: true, code: "http_503"}},
 		{"no time is left", failure{class: gupshup.ClassThrottled, code: "http_429", priority: message.Critical, attempt: 30, age: 10 * time.Minute}, verdict{action: archive, code: "http_429"}},
