@@ -1,0 +1,42 @@
+package receipt
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// result is what a callback came to.
+type result string
+
+// The results of callbacks, a label of gupdispatch_callbacks_total.
+const (
+	resultOK           result = "ok"
+	resultMalformed    result = "malformed"    // no JSON object, or a body that broke off
+	resultUnauthorized result = "unauthorized" // wrong token, unknown sender, or a sender without a token
+	resultForbidden    result = "forbidden"    // an address that is not in callback_allow
+	resultTooLarge     result = "too_large"
+	resultUnavailable  result = "unavailable" // not recorded, or too many at once: Gupshup tries again
+)
+
+// metrics are what the receiver counts. Names are part of the contract: docs/metrics.md.
+type metrics struct {
+	receipts  *prometheus.CounterVec
+	callbacks *prometheus.CounterVec
+	seconds   prometheus.Histogram
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{
+		receipts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gupdispatch_receipts_total", Help: "Events that callbacks told and that were recorded, repeated ones included.",
+		}, []string{"sender", "event"}),
+		callbacks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gupdispatch_callbacks_total", Help: "Callbacks by what they came to; sender is empty where it is unknown.",
+		}, []string{"sender", "result"}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "gupdispatch_callback_seconds", Help: "From a callback's arrival to its answer, of those with the right token.",
+			Buckets: []float64{.001, .0025, .005, .01, .02, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.receipts, m.callbacks, m.seconds)
+	}
+	return m
+}
