@@ -27,9 +27,9 @@ func ParseCallback(body []byte) ([]Event, error) {
 		return nil, errors.New("callback: the body is not one JSON object")
 	}
 	e := events{common: Event{App: c.App.line(maxApp), At: c.Timestamp.instant()}}
-	e.v3(c)
+	e.v2(c)
 	if len(e.list) == 0 {
-		e.v2(c)
+		e.v3(c)
 	}
 	if len(e.list) == 0 {
 		e.other(c.Type, c.Object)

@@ -162,7 +162,9 @@ func callbacks() map[string][]gupshup.Event {
 			{Kind: other, Type: "warning"},
 			{Kind: other, Type: "messages"},
 			{Kind: other, Type: "message_template_status_update"},
+			{Kind: other, Type: "whatsapp_business_account"},
 			{Kind: inbound, Type: "text", At: at(1710930463000), Phone: "919876543212", WhatsAppID: "wamid.4"},
+			{Kind: other, Type: "whatsapp_business_account"},
 		},
 		"v3_tap_of_template_button": {{
 			Kind: inbound, Type: "button", At: at(1710930461000), Phone: user, WhatsAppID: "wamid.HBgN",
@@ -321,6 +323,7 @@ func TestParseCallbackBounds(t *testing.T) {
 		"preferences": `{"entry":[{"changes":[{"value":{"user_preferences":[` + strings.Repeat("{},", 1500) + `{}]}}]}]}`,
 		"changes":     `{"entry":[{"changes":[` + strings.Repeat("{},", 1500) + `{}]}]}`,
 		"entries":     `{"entry":[` + strings.Repeat(`{"changes":[0]},`, 1500) + `{}]}`,
+		"odd entries": `{"entry":[` + strings.Repeat(`0,`, 1500) + `0]}`,
 	} {
 		events, err := gupshup.ParseCallback([]byte(body))
 		require.NoError(t, err, name)

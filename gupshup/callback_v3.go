@@ -51,14 +51,21 @@ type messageV3 struct {
 	Context replyContext `json:"context"`
 }
 
-// v3 reads Meta's form.
+// v3 reads Meta's form. Every entry and every change counts as an event at least, so that the limit of events bounds the work.
 func (e *events) v3(c callback) {
 	for entry := range elements[waba](c.Entry) {
+		before := len(e.list)
 		for change := range elements[change](entry.Changes) {
 			if e.full() {
 				return
 			}
 			e.change(change, c.Object)
+		}
+		if e.full() {
+			return
+		}
+		if len(e.list) == before {
+			e.other(c.Object)
 		}
 	}
 }

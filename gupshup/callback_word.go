@@ -130,11 +130,11 @@ func isName(w word) bool {
 // of apps and the texts of buttons are the operator's own.
 func (w word) line(most int) string {
 	text := firstRunes(string(w), most)
-	clear := true
+	asIs := true
 	for i := range len(text) {
-		clear = clear && text[i] >= ' ' && text[i] <= '~'
+		asIs = asIs && text[i] >= ' ' && text[i] <= '~'
 	}
-	if clear {
+	if asIs {
 		return text
 	}
 	return strings.Map(func(r rune) rune {
