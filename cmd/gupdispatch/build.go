@@ -8,12 +8,10 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.uber.org/zap"
 
 	"github.com/gupdispatch/gupdispatch/config"
 	"github.com/gupdispatch/gupdispatch/gupshup"
-	"github.com/gupdispatch/gupdispatch/httpapi"
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
 	"github.com/gupdispatch/gupdispatch/producer"
@@ -52,10 +50,20 @@ func (e *env) build(ctx context.Context, cfg *config.Config, log *zap.Logger) (*
 	}
 	return &app{env: e, cfg: cfg, log: log, redis: conns, ledger: ledger.New(conns.general, ledger.Config{
 		Retention: cfg.Ledger.Retention, DeadRetention: cfg.Ledger.DeadRetention, Expiry: byPriority(cfg.Expiry),
+		DoubtWindow: cfg.InDoubt.Window, Events: eventsKept(cfg.Senders),
 	})}, nil
 }
 
 func (a *app) close() { a.redis.close() }
+
+// eventsKept says, by sender, how long its event stream is.
+func eventsKept(senders []config.Sender) map[string]int {
+	kept := make(map[string]int, len(senders))
+	for _, s := range senders {
+		kept[s.Name] = s.EventsKept()
+	}
+	return kept
+}
 
 // byPriority turns one of the configuration's triples into the map that the packages take.
 func byPriority[T any](b config.ByPriority[T]) map[message.Priority]T {
@@ -88,6 +96,7 @@ func (a *app) worker(registry prometheus.Registerer) (w *worker.Worker, hangUp f
 		}
 		senders[i] = worker.SenderConfig{
 			Name: s.Name, App: s.App, Source: s.Source, Client: client, Rate: s.Rate, Burst: s.Burst, OnInDoubt: a.onInDoubt(s),
+			CheckSession: s.CheckSession,
 		}
 	}
 	c := a.cfg
@@ -102,14 +111,19 @@ func (a *app) worker(registry prometheus.Registerer) (w *worker.Worker, hangUp f
 }
 
 func (a *app) gupshup(s config.Sender, transport http.RoundTripper) (*gupshup.Client, error) {
+	return gupshup.New(gupshup.Config{
+		BaseURL: s.BaseURL, SessionPath: s.SessionPath, TemplatePath: s.TemplatePath, CatalogPath: s.CatalogPath,
+		APIKey: s.APIKey(), HTTPClient: &http.Client{Transport: transport}, Timeout: a.cfg.Gupshup.Timeout, Codes: a.codes(),
+	})
+}
+
+// codes are the configuration's overrides of the error table, for replies and for callbacks.
+func (a *app) codes() map[string]gupshup.Class {
 	codes := make(map[string]gupshup.Class, len(a.cfg.Codes))
 	for code, class := range a.cfg.Codes {
 		codes[code] = gupshup.Class(class)
 	}
-	return gupshup.New(gupshup.Config{
-		BaseURL: s.BaseURL, SessionPath: s.SessionPath, TemplatePath: s.TemplatePath, CatalogPath: s.CatalogPath,
-		APIKey: s.APIKey(), HTTPClient: &http.Client{Transport: transport}, Timeout: a.cfg.Gupshup.Timeout, Codes: codes,
-	})
+	return codes
 }
 
 func (a *app) onInDoubt(s config.Sender) map[message.Priority]message.OnInDoubt {
@@ -126,27 +140,6 @@ func budgets(r config.Retry) map[message.Priority]worker.Budget {
 		m[p] = worker.Budget{Attempts: b.Attempts, MaxAge: b.MaxAge}
 	}
 	return m
-}
-
-// registry is what /metrics shows, besides what the worker adds.
-func (a *app) registry() *prometheus.Registry {
-	r := prometheus.NewRegistry()
-	r.MustRegister(
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		worker.NewCollector(a.redis.general, a.ledger, a.names()),
-	)
-	return r
-}
-
-func (a *app) httpServer(listen string, ui bool, registry *prometheus.Registry) (*httpapi.Server, error) {
-	opts := httpapi.Options{Listen: listen, Redis: a.redis.general, Registry: registry, Log: a.log, WithoutUI: !ui}
-	if ui {
-		for _, u := range a.cfg.HTTP.UIUsers {
-			opts.UIUsers = append(opts.UIUsers, httpapi.UIUser{Name: u.Name, Password: u.Password.Reveal(), Role: httpapi.Role(u.Role)})
-		}
-	}
-	return httpapi.New(opts)
 }
 
 // names lists the configured senders.

@@ -45,7 +45,7 @@ func newConfigCheckCommand(e *env) *cobra.Command {
 
 // checkSecrets only warns: which processes need which secrets is decided by what they are started as.
 func (e *env) checkSecrets(cfg *config.Config) {
-	for _, err := range []error{cfg.CheckSenderKeys(), cfg.CheckHTTPSecrets()} {
+	for _, err := range []error{cfg.CheckSenderKeys(), cfg.CheckHTTPSecrets(), cfg.CheckNotifySecrets()} {
 		var problems config.Problems
 		if errors.As(err, &problems) {
 			for _, p := range problems {

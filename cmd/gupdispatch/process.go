@@ -7,53 +7,60 @@ import (
 	"net"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gupdispatch/gupdispatch/config"
+	"github.com/gupdispatch/gupdispatch/httpapi"
 )
 
 func newWorkerCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use: "worker", Short: "Send messages, until it is told to stop",
-		Long: "Send messages, until SIGTERM or SIGINT: then requests in flight are finished and recorded. It opens no port, unless workers.listen\n" +
-			"is set: there it answers /healthz, /readyz and /metrics.",
+		Long: "Send messages, and post their changes to notify_url, until SIGTERM or SIGINT: then requests in flight are finished and recorded.\n" +
+			"It opens no port, unless workers.listen is set: there it answers /healthz, /readyz and /metrics.",
 		Args: exactly(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := e.config()
 			if err != nil {
 				return err
 			}
-			return e.process(c.Context(), cfg, door{listen: cfg.Workers.Listen}, cfg.CheckSenderKeys())
+			return e.process(c.Context(), cfg, door{listen: cfg.Workers.Listen}, cfg.CheckSenderKeys(), cfg.CheckNotifySecrets())
 		},
 	}
 }
 
 func newServeCommand(e *env) *cobra.Command {
 	return &cobra.Command{
-		Use: "serve", Short: "Send messages and serve the web UI, health and metrics",
-		Long: "What `worker` does, and on http.listen the web UI of the queues (/ui/), /healthz, /readyz and /metrics.",
+		Use: "serve", Short: "Send messages, take Gupshup's callbacks and serve the web UI, health and metrics",
+		Long: "What `worker` and `http` do, in one process.",
 		Args: exactly(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := e.config()
 			if err != nil {
 				return err
 			}
-			return e.process(c.Context(), cfg, door{listen: cfg.HTTP.Listen, ui: true}, cfg.CheckSenderKeys(), cfg.CheckHTTPSecrets())
+			return e.process(c.Context(), cfg, door{listen: cfg.HTTP.Listen, ui: true}, cfg.CheckSenderKeys(), cfg.CheckHTTPSecrets(), cfg.CheckNotifySecrets())
 		},
 	}
 }
 
 // door is where a process can be reached.
 type door struct {
-	listen string // "" opens no port
-	ui     bool
+	listen string               // "" opens no port
+	ui     bool                 // the public side: the web UI and Gupshup's callbacks
 	opened func(address string) // told where it listens; nil prints a line
 }
 
 // process runs a worker and its door until ctx ends. secrets are the results of the configuration's checks for what it needs.
 func (e *env) process(ctx context.Context, cfg *config.Config, d door, secrets ...error) error {
+	return e.daemon(ctx, cfg, func(a *app) error { return a.run(ctx, d) }, secrets...)
+}
+
+// daemon connects what runs until it is told to stop, and closes it afterwards.
+func (e *env) daemon(ctx context.Context, cfg *config.Config, run func(*app) error, secrets ...error) error {
 	if err := joinProblems(secrets...); err != nil {
 		return err
 	}
@@ -63,7 +70,7 @@ func (e *env) process(ctx context.Context, cfg *config.Config, d door, secrets .
 	}
 	defer a.close()
 	a.warnOfRedis(ctx)
-	return a.run(ctx, d)
+	return run(a)
 }
 
 // joinProblems makes one list of several.
@@ -92,21 +99,35 @@ func (a *app) run(ctx context.Context, d door) error {
 		return err
 	}
 	defer hangUp()
+	notifier, err := a.notifier(registry)
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
-	if d.listen != "" {
-		server, err := a.httpServer(d.listen, d.ui, registry)
+	if d.listen != "" { // before anything is sent: a port in use is noticed at once
+		server, err := a.openDoor(ctx, d, registry)
 		if err != nil {
 			return err
 		}
-		address, err := server.Listen(ctx) // before anything is sent: a port in use is noticed at once
-		if err != nil {
-			return err
-		}
-		a.tell(d, address)
 		group.Go(func() error { return server.Serve(ctx) })
 	}
 	group.Go(func() error { return w.Run(ctx) })
+	group.Go(func() error { return runNotifier(ctx, notifier) })
 	return a.ended(ctx, group.Wait)
+}
+
+// openDoor makes the server and lets it listen.
+func (a *app) openDoor(ctx context.Context, d door, registry *prometheus.Registry) (*httpapi.Server, error) {
+	server, err := a.httpServer(d, registry)
+	if err != nil {
+		return nil, err
+	}
+	address, err := server.Listen(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a.tell(d, address)
+	return server, nil
 }
 
 func (a *app) tell(d door, address net.Addr) {
@@ -116,7 +137,7 @@ func (a *app) tell(d door, address net.Addr) {
 	}
 	paths := "/healthz, /readyz, /metrics"
 	if d.ui {
-		paths = "/ui/, " + paths
+		paths = "/ui/, /callbacks/gupshup/{sender}, " + paths
 	}
 	fmt.Fprintf(a.env.stdout, "listening on http://%s (%s)\n", address, paths)
 }

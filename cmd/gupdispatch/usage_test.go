@@ -80,7 +80,7 @@ func TestEveryCommandIsThere(t *testing.T) {
 	t.Parallel()
 	root := newRoot(newEnv(nil, nil, nil, nil))
 	for _, path := range []string{
-		"serve", "worker", "send", "message show", "dead list", "dead show", "dead replay", "dead export", "dead purge", "audit",
+		"serve", "worker", "http", "send", "message show", "dead list", "dead show", "dead replay", "dead export", "dead purge", "audit",
 		"config check", "version",
 	} {
 		c, rest, err := root.Find(strings.Fields(path))

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/gupdispatch/gupdispatch/httpapi"
+	"github.com/gupdispatch/gupdispatch/receipt"
+	"github.com/gupdispatch/gupdispatch/worker"
+)
+
+// registry is what /metrics shows, besides what the worker adds.
+func (a *app) registry() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		worker.NewCollector(a.redis.general, a.ledger, a.names()),
+	)
+	return r
+}
+
+// httpServer is what listens at a door: health and metrics, and at the public one also callbacks and the web UI.
+func (a *app) httpServer(d door, registry *prometheus.Registry) (*httpapi.Server, error) {
+	opts := httpapi.Options{
+		Listen: d.listen, Redis: a.redis.general, Registry: registry, Log: a.log,
+		WithoutUI: !d.ui, TrustedProxies: a.cfg.HTTP.TrustedProxies,
+	}
+	if d.ui {
+		callbacks, err := a.callbacks(registry)
+		if err != nil {
+			return nil, err
+		}
+		opts.Callbacks = callbacks
+		for _, u := range a.cfg.HTTP.UIUsers {
+			opts.UIUsers = append(opts.UIUsers, httpapi.UIUser{Name: u.Name, Password: u.Password.Reveal(), Role: httpapi.Role(u.Role)})
+		}
+	}
+	return httpapi.New(opts)
+}
+
+// callbacks takes in what Gupshup reports.
+func (a *app) callbacks(registry prometheus.Registerer) (http.Handler, error) {
+	senders := make([]receipt.Sender, len(a.cfg.Senders))
+	for i, s := range a.cfg.Senders {
+		senders[i] = receipt.Sender{Name: s.Name, Token: s.CallbackToken.Reveal(), Allow: s.CallbackAllow}
+	}
+	return receipt.New(receipt.Config{
+		Senders: senders, Recorder: a.ledger, Codes: a.codes(), Client: httpapi.ClientAddr(a.cfg.HTTP.TrustedProxies),
+		Log: a.log, Registry: registry,
+	})
+}
