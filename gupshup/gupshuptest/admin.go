@@ -56,6 +56,13 @@ func (s *Simulator) adminHandler() http.Handler {
 		var p Push
 		s.changeCallbacks(w, r, &p, func() error { return s.Push(p) })
 	})
+	mux.HandleFunc("POST /_sim/drain", func(w http.ResponseWriter, r *http.Request) {
+		if err := s.Drain(r.Context()); err != nil { // a client that has left does not read this
+			writeJSON(w, http.StatusServiceUnavailable, map[string]string{"error": err.Error()})
+			return
+		}
+		s.showCallbacks(w, r)
+	})
 	return mux
 }
 

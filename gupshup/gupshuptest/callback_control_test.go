@@ -205,11 +205,26 @@ func TestAdminCallbacks(t *testing.T) {
 		require.Contains(t, admin(t, sim, "GET", "/_sim/stats", "", 200), `"outcomes":{"failed":1},"codes":{"1002":1},"pending":1`)
 		admin(t, sim, "POST", "/_sim/callback", `{"kind":"opted-out","phone":"919876543210"}`, 200)
 		require.Equal(t, 2, sim.Pending())
-
 		admin(t, sim, "PUT", "/_sim/callbacks", `{"url":"nowhere"}`, 400)
 		admin(t, sim, "PUT", "/_sim/callbacks", `{"adress":"x"}`, 400)
 		admin(t, sim, "POST", "/_sim/callback", `{"kind":"opted-out"}`, 400)
 		require.Contains(t, admin(t, sim, "DELETE", "/_sim/callbacks", "", 200), `"pending":0`)
 		require.Contains(t, admin(t, sim, "POST", "/_sim/callback", `{"kind":"text","phone":"919876543210"}`, 400), "no callback URL")
+	})
+}
+
+func TestAdminDrain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceiver()
+		sim := gupshuptest.New(gupshuptest.Config{Callbacks: callbacks(r)})
+		defer sim.Close()
+		accept(t, sim, testNumber)
+		require.Contains(t, admin(t, sim, "POST", "/_sim/drain", "", 200), `"pending":0,"delivered":3`)
+		require.Len(t, r.all(), 3)
+
+		accept(t, sim, testNumber)
+		time.AfterFunc(time.Second, sim.Close)
+		require.Contains(t, admin(t, sim, "POST", "/_sim/drain", "", 503), "closed")
 	})
 }

@@ -83,7 +83,7 @@ type Config struct {
 	Now func() time.Time
 }
 
-// DefaultMaxKept is about 25 MB of messages without bodies.
+// DefaultMaxKept is about 28 MB of messages without bodies.
 const DefaultMaxKept = 100_000
 
 // Validate reports every problem of the configuration at once.

@@ -118,6 +118,7 @@
 //	GET    /_sim/callbacks   where and how callbacks are told, without the token, and what became of them
 //	PUT    /_sim/callbacks   replaces that, see Callbacks
 //	DELETE /_sim/callbacks   tells nothing any more
+//	POST   /_sim/drain       answers once no callback is pending
 //	POST   /_sim/callback    sends one at once, see Push: {"kind": "opted-out", "phone": "919876543210"}
 //
 // An answer of GET /_sim/messages, whose next is the after of the next page, or
