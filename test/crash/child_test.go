@@ -3,8 +3,12 @@
 package crash
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"net"
+	"net/http"
+	"net/netip"
 	"os"
 	"time"
 
@@ -16,6 +20,7 @@ import (
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
 	"github.com/gupdispatch/gupdispatch/producer"
+	"github.com/gupdispatch/gupdispatch/receipt"
 	"github.com/gupdispatch/gupdispatch/worker"
 )
 
@@ -43,7 +48,7 @@ func runWorker(ctx context.Context, s spec, h *hazard) error {
 	}
 	budget := worker.Budget{Attempts: 6, MaxAge: time.Hour}
 	w, err := worker.New(worker.Config{
-		Redis: books, QueueRedis: queues, Ledger: ledger.New(books, ledger.Config{}),
+		Redis: books, QueueRedis: queues, Ledger: ledger.New(books, ledger.Config{DoubtWindow: s.Window}),
 		Senders: []worker.SenderConfig{{
 			Name: s.Sender, App: "DemoApp", Source: "917834811114", Client: watchedSender{client, h}, Rate: 1000, Burst: 10,
 		}},
@@ -51,7 +56,7 @@ func runWorker(ctx context.Context, s spec, h *hazard) error {
 		Pumps:       1,
 		HTTPTimeout: httpTimeout, ShutdownTimeout: shutdownTimeout, SweepInterval: 50 * time.Millisecond,
 		Budget:      map[message.Priority]worker.Budget{message.Critical: budget, message.Default: budget, message.Bulk: budget},
-		BackoffBase: 20 * time.Millisecond, BackoffCap: 200 * time.Millisecond, RetryAfterCap: time.Second, DoubtWindow: doubtWindow,
+		BackoffBase: 20 * time.Millisecond, BackoffCap: 200 * time.Millisecond, RetryAfterCap: time.Second, DoubtWindow: cmp.Or(s.Window, doubtWindow),
 		Log: childLog(),
 	})
 	if err != nil {
@@ -156,6 +161,37 @@ func runOperator(ctx context.Context, s spec, h *hazard) error {
 	}
 	return nil
 }
+
+// runReceiver takes callbacks until it is told to stop.
+func runReceiver(ctx context.Context, s spec, h *hazard) error {
+	books, _ := clients(s, h)
+	handler, err := receipt.New(receipt.Config{
+		Senders:  []receipt.Sender{{Name: s.Sender, Token: callbackToken}},
+		Recorder: ledger.New(books, ledger.Config{DoubtWindow: s.Window}),
+		Client:   func(*http.Request) netip.Addr { return netip.Addr{} },
+		Log:      childLog(),
+	})
+	if err != nil {
+		return err
+	}
+	listen, err := net.Listen("tcp", s.Listen)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Second}
+	context.AfterFunc(ctx, func() {
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+		defer cancel()
+		_ = server.Shutdown(end)
+	})
+	h.report("ready")
+	if err := server.Serve(listen); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+const callbackToken = "a-token-for-the-simulator"
 
 // pause waits in real time: what is tested here are processes.
 func pause(ctx context.Context, d time.Duration) {

@@ -67,8 +67,9 @@ type site struct {
 	redelivered int // tasks that asynq was made to deliver once more while they were at work
 }
 
-// newSite prepares a test with n messages, perSecond of them handed over each second.
-func newSite(t *testing.T, n int, perSecond float64, rules []gupshuptest.Rule) *site {
+// newSite prepares a test with n messages, perSecond of them handed over each second. Processes in the roles named last are to be
+// killed at each of their points.
+func newSite(t *testing.T, n int, perSecond float64, rules []gupshuptest.Rule, harmed ...string) *site {
 	t.Helper()
 	addr, ours := realRedis(t)
 	s := &site{ours: ours, rdb: redis.NewClient(&redis.Options{Addr: addr, MaxRetries: 10}), relay: newRelay(t, addr)}
@@ -78,7 +79,7 @@ func newSite(t *testing.T, n int, perSecond float64, rules []gupshuptest.Rule) *
 	})
 	s.ledger = ledger.New(s.rdb, ledger.Config{})
 	s.stream = stream{N: n, PerSecond: perSecond, Began: time.Now()}
-	s.fleet = newFleet(t, spec{Sender: redistest.Sender(), Redis: s.relay.addr(), Gupshup: s.sim.URL, Stream: s.stream})
+	s.fleet = newFleet(t, spec{Sender: redistest.Sender(), Redis: s.relay.addr(), Gupshup: s.sim.URL, Stream: s.stream}, harmed)
 	return s
 }
 
@@ -112,7 +113,7 @@ func messages(t *testing.T) int {
 func TestNothingIsLostAndNothingDoubled(t *testing.T) {
 	t.Parallel()
 	n := messages(t)
-	s := newSite(t, n, min(max(float64(n)/30, 50), 250), faults())
+	s := newSite(t, n, min(max(float64(n)/30, 50), 250), faults(), workerRole, producerRole, operatorRole)
 	began := time.Now()
 
 	killed := s.harm()

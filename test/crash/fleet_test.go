@@ -34,13 +34,14 @@ type fleet struct {
 	known    map[string]string          // Gupshup's messageId → number: told to a worker that had time to write it down
 }
 
-func newFleet(t *testing.T, base spec) *fleet {
+// newFleet makes a fleet whose processes of these roles are to be killed at every point.
+func newFleet(t *testing.T, base spec, harmed []string) *fleet {
 	f := &fleet{
 		t: t, base: base, accepted: map[int]bool{}, refused: map[int]bool{}, seen: map[string]map[string]bool{},
 		harms: map[string]map[string]int{}, lost: map[string]int{}, missing: map[string]map[point]bool{},
 		known: map[string]string{},
 	}
-	for role := range steps {
+	for _, role := range harmed {
 		f.seen[role], f.harms[role], f.missing[role] = map[string]bool{}, map[string]int{}, map[point]bool{}
 		for _, p := range points(role) {
 			f.missing[role][p] = true
@@ -151,7 +152,9 @@ func (f *fleet) note(role, word, rest string) {
 	defer f.mu.Unlock()
 	switch word {
 	case "seen":
-		f.seen[role][rest] = true
+		if f.seen[role] != nil {
+			f.seen[role][rest] = true
+		}
 	case "lost":
 		f.lost[rest]++
 	case "accepted", "refused":
@@ -166,6 +169,9 @@ func (f *fleet) note(role, word, rest string) {
 func (f *fleet) harmed(role, where string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.harms[role] == nil {
+		f.harms[role] = map[string]int{}
+	}
 	f.harms[role][where]++
 	for p := range f.missing[role] {
 		if p.String() == where {

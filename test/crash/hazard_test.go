@@ -37,6 +37,7 @@ var steps = map[string][]string{
 	},
 	producerRole: {"accept", "asynq enqueue"},
 	operatorRole: {"replay", "asynq enqueue"},
+	receiverRole: {"receive"},
 }
 
 // httpStep is the HTTP attempt at Gupshup.

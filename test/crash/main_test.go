@@ -2,7 +2,7 @@
 
 // Package crash kills gupdispatch again and again and counts what becomes of the messages.
 //
-// Workers, producers and an operator run as processes of their own: this test binary starts itself again in one of these
+// Workers, producers, an operator and a receiver of callbacks run as processes of their own: this test binary starts itself again in one of these
 // roles. Each dies by SIGKILL, at a random moment or at a named point, which is before or after one of the commands that the
 // work consists of (claim, HTTP request, commit, dequeue, …). Meanwhile Redis connections are cut, and replies get lost after
 // Redis has executed what was asked. Afterwards every message that was confirmed as accepted must be accounted for, in the
@@ -20,6 +20,7 @@ import (
 	"os/signal"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // roleVar carries what a child process is to be, as a spec in JSON.
@@ -29,10 +30,12 @@ const roleVar = "GUPDISPATCH_CRASH_ROLE"
 type spec struct {
 	Role    string
 	Sender  string
-	Redis   string // host:port, through the relay
-	Gupshup string // base URL of the simulator
-	Stream  stream // producer: what it hands over
-	From    int    // producer: the first message
+	Redis   string        // host:port, through the relay
+	Gupshup string        // base URL of the simulator
+	Stream  stream        // producer: what it hands over
+	From    int           // producer: the first message
+	Listen  string        // receiver: host:port
+	Window  time.Duration // worker and receiver: how long a callback may claim a doubt
 }
 
 // The roles.
@@ -40,10 +43,11 @@ const (
 	workerRole   = "worker"
 	producerRole = "producer"
 	operatorRole = "operator"
+	receiverRole = "receiver"
 )
 
 var roles = map[string]func(ctx context.Context, s spec, h *hazard) error{
-	workerRole: runWorker, producerRole: runProducer, operatorRole: runOperator,
+	workerRole: runWorker, producerRole: runProducer, operatorRole: runOperator, receiverRole: runReceiver,
 }
 
 func TestMain(m *testing.M) {

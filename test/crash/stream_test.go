@@ -19,6 +19,7 @@ type stream struct {
 	PerSecond float64
 	Began     time.Time
 	HoldOnly  bool // every message is on_in_doubt: hold
+	Waiting   bool // none is sent again before a callback had its time, and none is to wait or to expire
 }
 
 // at is when message i is handed over.
@@ -43,6 +44,12 @@ func (s stream) message(sender string, i int) message.Message {
 	}
 	if i/10%2 == 1 && !s.HoldOnly {
 		m.OnInDoubt = message.Resend
+	}
+	if s.Waiting {
+		if m.Priority == message.Critical {
+			m.OnInDoubt = message.Hold // resend would not wait for the callback
+		}
+		return m
 	}
 	if i%25 == 3 {
 		m.SendAt = s.at(i).Add(time.Second)
