@@ -206,7 +206,7 @@ func TestAdminCallbacks(t *testing.T) {
 		admin(t, sim, "POST", "/_sim/callback", `{"kind":"opted-out","phone":"919876543210"}`, 200)
 		require.Equal(t, 2, sim.Pending())
 		admin(t, sim, "PUT", "/_sim/callbacks", `{"url":"nowhere"}`, 400)
-		admin(t, sim, "PUT", "/_sim/callbacks", `{"adress":"x"}`, 400)
+		admin(t, sim, "PUT", "/_sim/callbacks", `{"where":"x"}`, 400)
 		admin(t, sim, "POST", "/_sim/callback", `{"kind":"opted-out"}`, 400)
 		require.Contains(t, admin(t, sim, "DELETE", "/_sim/callbacks", "", 200), `"pending":0`)
 		require.Contains(t, admin(t, sim, "POST", "/_sim/callback", `{"kind":"text","phone":"919876543210"}`, 400), "no callback URL")

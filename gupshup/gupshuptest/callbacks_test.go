@@ -157,23 +157,22 @@ func TestCallbacksTellTheWayOfAMessage(t *testing.T) {
 
 func TestCallbackOutcomes(t *testing.T) {
 	t.Parallel()
-	always := func(change func(*gupshuptest.Callbacks)) func(*gupshuptest.Callbacks) { return change }
 	for name, tc := range map[string]struct {
 		change  func(*gupshuptest.Callbacks)
 		want    []string
 		outcome gupshuptest.Outcome
 		code    string
 	}{
-		"delivered":              {always(func(*gupshuptest.Callbacks) {}), []string{"enqueued", "sent", "delivered"}, gupshuptest.OutcomeDelivered, ""},
-		"undelivered":            {always(func(c *gupshuptest.Callbacks) { c.Undelivered = 1 }), []string{"enqueued", "sent"}, gupshuptest.OutcomeSent, ""},
-		"read without delivered": {always(func(c *gupshuptest.Callbacks) { c.Read, c.ReadOnly = 1, 1 }), []string{"enqueued", "sent", "read"}, gupshuptest.OutcomeRead, ""},
-		"billing":                {always(func(c *gupshuptest.Callbacks) { c.Billing = 1 }), []string{"enqueued", "sent", "billing-event", "delivered"}, gupshuptest.OutcomeDelivered, ""},
-		"failed at once": {always(func(c *gupshuptest.Callbacks) {
+		"delivered":              {func(*gupshuptest.Callbacks) {}, []string{"enqueued", "sent", "delivered"}, gupshuptest.OutcomeDelivered, ""},
+		"undelivered":            {func(c *gupshuptest.Callbacks) { c.Undelivered = 1 }, []string{"enqueued", "sent"}, gupshuptest.OutcomeSent, ""},
+		"read without delivered": {func(c *gupshuptest.Callbacks) { c.Read, c.ReadOnly = 1, 1 }, []string{"enqueued", "sent", "read"}, gupshuptest.OutcomeRead, ""},
+		"billing":                {func(c *gupshuptest.Callbacks) { c.Billing = 1 }, []string{"enqueued", "sent", "billing-event", "delivered"}, gupshuptest.OutcomeDelivered, ""},
+		"failed at once": {func(c *gupshuptest.Callbacks) {
 			c.Failures = []gupshuptest.Failure{{Code: "1002", Probability: 1}}
-		}), []string{"failed"}, gupshuptest.OutcomeFailed, "1002"},
-		"failed by WhatsApp": {always(func(c *gupshuptest.Callbacks) {
+		}, []string{"failed"}, gupshuptest.OutcomeFailed, "1002"},
+		"failed by WhatsApp": {func(c *gupshuptest.Callbacks) {
 			c.Failures = []gupshuptest.Failure{{Code: "131026", Probability: 1}}
-		}), []string{"enqueued", "failed"}, gupshuptest.OutcomeFailed, "131026"},
+		}, []string{"enqueued", "failed"}, gupshuptest.OutcomeFailed, "131026"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

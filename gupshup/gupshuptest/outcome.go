@@ -18,7 +18,7 @@ const (
 	OutcomeFailed    Outcome = "failed"
 )
 
-// OutcomeNone, as the Outcome of a Fault, keeps all callbacks of the message back.
+// OutcomeNone is the Outcome of a Fault that keeps all callbacks of the message back.
 const OutcomeNone = "none"
 
 // validOutcome reports whether a Fault may force this outcome.
