@@ -151,7 +151,7 @@ func (l *Ledger) acceptArgs(m message.Message) ([]any, error) {
 		}
 	}
 	var fallback []byte
-	if m.Fallback.Template != nil {
+	if m.HasFallback() {
 		if fallback, err = json.Marshal(m.Fallback); err != nil {
 			return nil, fmt.Errorf("message %s: fallback cannot be written: %w", m.ID, err)
 		}

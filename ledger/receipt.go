@@ -3,6 +3,7 @@ package ledger
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -123,9 +124,13 @@ func (l *Ledger) OpenSession(ctx context.Context, sender, number string, at time
 	if at.IsZero() || at.After(l.now()) {
 		at = l.now()
 	}
-	return l.rdb.ZAddArgs(ctx, prefix(sender)+"session", redis.ZAddArgs{
+	err := l.rdb.ZAddArgs(ctx, prefix(sender)+"session", redis.ZAddArgs{
 		GT: true, Members: []redis.Z{{Score: float64(at.UnixMilli()), Member: number}},
 	}).Err()
+	if err != nil {
+		return fmt.Errorf("ledger open session: %w", err)
+	}
+	return nil
 }
 
 // ParkedReceipt is a receipt whose messageId nobody knows so far.

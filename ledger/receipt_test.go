@@ -402,13 +402,17 @@ func TestSuppression(t *testing.T) {
 		var list []ledger.Suppression
 		collect := func(s ledger.Suppression) bool { list = append(list, s); return true }
 		require.NoError(t, b.Suppressions(ctx, b.sender, collect))
-		require.Len(t, list, 1)
-		require.Equal(t, gupshup.SuppressAll, list[0].Scope, "it is not narrowed")
-		require.WithinDuration(t, all.Until, list[0].Until, time.Millisecond)
+		require.Len(t, list, 2, "one for everything, one for bulk")
+		i := slices.IndexFunc(list, func(s ledger.Suppression) bool { return s.Scope == gupshup.SuppressAll })
+		require.WithinDuration(t, all.Until, list[i].Until, time.Millisecond)
+		require.Equal(t, number, list[1-i].Number)
+		require.Zero(t, list[1-i].Until)
+		require.Equal(t, "131050", list[1-i].Code, "of two that last for ever the first stays")
 		require.Equal(t, ledger.Suppressed, b.claim("urgent", 1, "run").Verdict)
 
 		b.ahead += time.Hour
 		require.Equal(t, message.Queued, b.accept(b.message("later", message.Default)).Status, "it ran out")
+		require.Equal(t, message.Suppressed, b.accept(b.message("later-bulk", message.Bulk)).Status, "which did not touch the one for bulk")
 		b.ahead -= time.Hour
 		require.NoError(t, b.UnsuppressBulk(ctx, b.sender, number))
 		require.Equal(t, message.Suppressed, b.accept(b.message("still", message.Bulk)).Status)
@@ -443,7 +447,7 @@ func TestSessions(t *testing.T) {
 		require.False(t, c.NoSession)
 		require.Equal(t, template, c.Template)
 		require.Equal(t, template, c.Content.TemplateID())
-		require.True(t, b.get("fallback").Fallback)
+		require.True(t, b.get("fallback").FellBack)
 
 		require.NoError(t, b.OpenSession(t.Context(), b.sender, number, b.now()))
 		require.NoError(t, b.OpenSession(t.Context(), b.sender, number, b.now().Add(-48*time.Hour)), "an older one changes nothing")

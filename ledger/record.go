@@ -38,7 +38,8 @@ type Record struct {
 	OnInDoubt  message.OnInDoubt
 	Metadata   map[string]string
 	Content    gupshup.Content
-	Fallback   bool // Content could not be sent outside a session; its fallback template was, or will be
+	Fallback   gupshup.Content // the template to send instead, outside a session
+	FellBack   bool            // the latest attempt was with Fallback
 	SendAt     time.Time
 	ExpiresAt  time.Time
 	CreatedAt  time.Time
@@ -96,11 +97,12 @@ func parseRecord(sender, id string, f map[string]string) Record {
 		Class: gupshup.Class(f["cl"]), Reason: f["re"], Spent: int(parseInt(f["sp"])),
 		OnInDoubt: message.OnInDoubt(f["od"]), SendAt: fromMillis(parseInt(f["sa"])), ExpiresAt: fromMillis(parseInt(f["ex"])),
 		CreatedAt: fromMillis(parseInt(f["ca"])), UpdatedAt: fromMillis(parseInt(f["ua"])),
-		Receipts: parseReceipts(f["rc"]), Fallback: f["uf"] != "",
+		Receipts: parseReceipts(f["rc"]), FellBack: f["uf"] != "",
 	}
 	// What cannot be read is left out: the rest of the story is worth telling.
 	_ = json.Unmarshal([]byte(f["md"]), &rec.Metadata)
 	_ = json.Unmarshal([]byte(f["ct"]), &rec.Content)
+	_ = json.Unmarshal([]byte(f["fb"]), &rec.Fallback)
 	if n := int(parseInt(f["at"])); n > 0 {
 		rec.Attempts = []Attempt{{
 			N: n, At: fromMillis(parseInt(f["in"])), Outcome: Outcome(f["oc"]), MessageID: f["mid"], Code: f["co"],

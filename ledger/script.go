@@ -32,17 +32,16 @@ var (
 	inspectScript = load("inspect")
 	findScript    = load("find")
 
-	receiveScript    = load("receive", "failure", "receipt")
-	parkedScript     = load("parked")
-	hearingScript    = load("hearing")
-	suppressScript   = load("suppress", "failure")
-	unsuppressScript = load("unsuppress")
+	receiveScript  = load("receive", "failure", "receipt")
+	parkedScript   = load("parked")
+	hearingScript  = load("hearing")
+	suppressScript = load("suppress", "failure")
 )
 
 // scripts lists all of them.
 var scripts = []script{
 	acceptScript, claimScript, commitScript, resolveScript, sweepScript, replayScript, purgeScript, inspectScript, findScript,
-	receiveScript, parkedScript, hearingScript, suppressScript, unsuppressScript,
+	receiveScript, parkedScript, hearingScript, suppressScript,
 }
 
 // load reads a script; parts are the files of shared functions that it needs besides the common one.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/gupdispatch/gupdispatch/gupshup"
@@ -19,7 +20,7 @@ type Suppression struct {
 	Until  time.Time // zero: for ever
 }
 
-// suppressionJSON is the value in the hash, by number; the scripts read it, too.
+// suppressionJSON is the value in the hash, by number, or number/bulk; the scripts read it, too.
 type suppressionJSON struct {
 	Scope  string `json:"scope"`
 	Code   string `json:"code"`
@@ -28,8 +29,8 @@ type suppressionJSON struct {
 	Until  int64  `json:"until"` // ms; 0: for ever
 }
 
-// Suppress puts numbers on a sender's list, in one round trip. What suppresses more stays: a rule for everything is not narrowed to
-// bulk, and one for ever not limited, by a later one.
+// Suppress puts numbers on a sender's list, in one round trip. A number may be there twice, for everything and for bulk; of two entries
+// with one scope the longer one stays.
 func (l *Ledger) Suppress(ctx context.Context, sender string, list []Suppression) error {
 	_, errs := l.runEach(ctx, suppressScript, sender, len(list), func(i int) []any {
 		s := list[i]
@@ -43,19 +44,28 @@ func (l *Ledger) Suppress(ctx context.Context, sender string, list []Suppression
 	return nil
 }
 
-// Unsuppress takes numbers off a sender's list and says how many were on it.
+// bulkOnly is how the hash tells an entry for bulk from one for everything.
+const bulkOnly = "/bulk"
+
+// Unsuppress takes numbers off a sender's list, whatever was suppressed, and says how many entries were there.
 func (l *Ledger) Unsuppress(ctx context.Context, sender string, numbers ...string) (int, error) {
-	n, err := l.rdb.HDel(ctx, prefix(sender)+"suppress", numbers...).Result()
+	fields := make([]string, 0, 2*len(numbers))
+	for _, n := range numbers {
+		fields = append(fields, n, n+bulkOnly)
+	}
+	n, err := l.rdb.HDel(ctx, prefix(sender)+"suppress", fields...).Result()
 	if err != nil {
 		return 0, fmt.Errorf("ledger unsuppress: %w", err)
 	}
 	return int(n), nil
 }
 
-// UnsuppressBulk takes a number off the list if only bulk was suppressed: a user resumed marketing messages.
+// UnsuppressBulk lets a number get bulk again: its user resumed marketing messages. What suppresses everything stays.
 func (l *Ledger) UnsuppressBulk(ctx context.Context, sender, number string) error {
-	_, err := l.run(ctx, unsuppressScript, sender, number)
-	return err
+	if err := l.rdb.HDel(ctx, prefix(sender)+"suppress", number+bulkOnly).Err(); err != nil {
+		return fmt.Errorf("ledger unsuppress: %w", err)
+	}
+	return nil
 }
 
 // Suppressions hands the sender's list to visit, in no order, until visit returns false. What has run out is left out.
@@ -63,7 +73,7 @@ func (l *Ledger) Suppressions(ctx context.Context, sender string, visit func(Sup
 	now := l.now()
 	it := l.rdb.HScan(ctx, prefix(sender)+"suppress", 0, "", 1000).Iterator()
 	for it.Next(ctx) {
-		number := it.Val()
+		number := strings.TrimSuffix(it.Val(), bulkOnly)
 		if !it.Next(ctx) {
 			break
 		}

@@ -205,7 +205,7 @@ func TestSessionMessagesNeedASession(t *testing.T) {
 		require.Equal(t, "NO_SESSION", rec.Code)
 		require.Contains(t, s.archivedText("closed", 1, message.Default), "dead letter: NO_SESSION")
 		s.becomes("open", message.Submitted)
-		require.True(t, s.becomes("fallback", message.Submitted).Fallback)
+		require.True(t, s.becomes("fallback", message.Submitted).FellBack)
 		require.EqualValues(t, 2, s.sim.Stats().Accepted)
 		s.balanced()
 	})

@@ -35,7 +35,7 @@ func TestTheStoryIsInOrderOfTime(t *testing.T) {
 			{Event: ledger.Billing, At: at(6000), Attempt: 2, Code: "marketing"},
 			{Event: ledger.Billing, At: at(6001), Attempt: 2},
 		},
-		Fallback: true,
+		FellBack: true,
 	}
 	var b strings.Builder
 	tellStory(&b, viewOf(rec, false))

@@ -51,7 +51,7 @@ func viewOf(r ledger.Record, reveal bool) messageView {
 	v := messageView{
 		ID: r.ID, Sender: r.Sender, To: shownNumber(r.To, reveal), Priority: r.Priority, Status: r.Status, WaitingFor: r.WaitingFor,
 		MessageID: r.MessageID, Code: r.Code, Class: r.Class, Reason: r.Reason,
-		Attempts: make([]attemptView, len(r.Attempts)), Receipts: make([]receiptView, len(r.Receipts)), Fallback: r.Fallback,
+		Attempts: make([]attemptView, len(r.Attempts)), Receipts: make([]receiptView, len(r.Receipts)), Fallback: r.FellBack,
 		CreatedAt: stamp(r.CreatedAt), UpdatedAt: stamp(r.UpdatedAt), SendAt: stamp(r.SendAt), ExpiresAt: stamp(r.ExpiresAt),
 		Metadata: r.Metadata,
 	}
@@ -110,7 +110,7 @@ func shownNumber(to string, reveal bool) string {
 // againOf is the message object that sends a record's message again. What is over by now, such as its expiry, is left out.
 func againOf(r ledger.Record, now time.Time) message.Message {
 	m := message.Message{
-		ID: r.ID, Sender: r.Sender, To: r.To, Priority: r.Priority, Content: r.Content, OnInDoubt: r.OnInDoubt, Metadata: r.Metadata,
+		ID: r.ID, Sender: r.Sender, To: r.To, Priority: r.Priority, Content: r.Content, Fallback: r.Fallback, OnInDoubt: r.OnInDoubt, Metadata: r.Metadata,
 	}
 	if r.SendAt.After(now) {
 		m.SendAt = r.SendAt

@@ -14,26 +14,28 @@ local function set_hold(scope, class, code, priorities, span, most)
     since = old and old.since or now, ['until'] = till }))
 end
 
--- suppress keeps the sender from a number: scope 'all' or 'bulk', till 0 for ever. What suppresses more stays.
+-- A number has up to two entries in the hash: under itself for everything, and under '<number>/bulk' for bulk.
+local function suppression_field(number, scope) return scope == 'bulk' and number .. '/bulk' or number end
+
+-- suppress keeps the sender from a number: scope 'all' or 'bulk', till 0 for ever. What lasts longer stays.
 local function suppress(number, scope, code, source, till)
-  local old = redis.call('HGET', P .. 'suppress', number)
+  local field = suppression_field(number, scope)
+  local old = redis.call('HGET', P .. 'suppress', field)
   old = old and cjson.decode(old)
-  if old and (old['until'] == 0 or old['until'] > now) then
-    if old.scope == 'all' and scope ~= 'all' then return end
-    if old.scope == scope and (old['until'] == 0 or (till ~= 0 and till <= old['until'])) then return end
-  end
+  if old and (old['until'] == 0 or (till ~= 0 and old['until'] >= till)) then return end
   -- Times go in as text: cjson would write them as 1.7e+12.
-  redis.call('HSET', P .. 'suppress', number, string.sub(cjson.encode({ scope = scope, code = code, source = source }), 1, -2)
+  redis.call('HSET', P .. 'suppress', field, string.sub(cjson.encode({ scope = scope, code = code, source = source }), 1, -2)
     .. ',"since":' .. int(now) .. ',"until":' .. int(till) .. '}')
 end
 
 -- suppressed answers the entry that keeps a message of this priority from a number, or nil.
 local function suppressed(number, priority)
-  local entry = redis.call('HGET', P .. 'suppress', number)
-  entry = entry and cjson.decode(entry)
-  if not entry or (entry['until'] ~= 0 and entry['until'] <= now) then return nil end
-  if entry.scope == 'bulk' and priority ~= 'bulk' then return nil end
-  return entry
+  local entries = priority == 'bulk' and redis.call('HMGET', P .. 'suppress', number, number .. '/bulk')
+    or { redis.call('HGET', P .. 'suppress', number) }
+  for i = 1, 2 do
+    local entry = entries[i] and cjson.decode(entries[i])
+    if entry and (entry['until'] == 0 or entry['until'] > now) then return entry end
+  end
 end
 
 -- suppress_now ends a queued message because of that entry.
