@@ -35,6 +35,7 @@ local function suppressed(number, priority)
   for i = 1, 2 do
     local entry = entries[i] and cjson.decode(entries[i])
     if entry and (entry['until'] == 0 or entry['until'] > now) then return entry end
+    if entry then redis.call('HDEL', P .. 'suppress', suppression_field(number, entry.scope)) end -- it ran out
   end
 end
 
