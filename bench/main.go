@@ -1,8 +1,10 @@
 // Command bench measures gupdispatch's worker side by side with a bare asynq server that makes the same HTTP request, in one
-// run on one machine: on loopback, and with a millisecond of round-trip time to Redis. Redis, the simulator and the workers are
-// processes of their own. It needs redis-server on the PATH.
+// run on one machine: on loopback, and with a millisecond of round-trip time to Redis; and then the callbacks: how fast they are
+// taken and answered while messages are sent. Redis, the simulator, the workers and the receiver are processes of their own. It
+// needs redis-server on the PATH.
 //
-//	go run ./bench                  the whole table
+//	go run ./bench                  both tables
+//	go run ./bench -part callbacks  only one: sending or callbacks
 //	go run ./bench -n 50000 -reps 5 more messages, more repetitions
 package main
 
@@ -32,12 +34,28 @@ func main() {
 	}
 	n := flag.Int("n", 20_000, "messages in each run on loopback; a quarter of it with a round-trip time")
 	reps := flag.Int("reps", 3, "repetitions of each run; the median is shown")
+	part := flag.String("part", "", "measure only this: sending or callbacks")
 	idle := flag.Duration("idle", 10*time.Second, "how long to count commands of an idle worker")
 	flag.Parse()
-	if err := bench(ctx, *n, *reps, *idle); err != nil {
+	if err := bench(ctx, *part, *n, *reps, *idle); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+func bench(ctx context.Context, part string, n, reps int, idleFor time.Duration) error {
+	if part != "" && part != "sending" && part != "callbacks" {
+		return fmt.Errorf("-part %s: write sending or callbacks, or leave it out for both", part)
+	}
+	if part != "callbacks" {
+		if err := workers(ctx, n, reps, idleFor); err != nil {
+			return err
+		}
+	}
+	if part != "sending" {
+		return receipts(ctx, n, reps)
+	}
+	return nil
 }
 
 // setting is one line of the table: which worker, how far from Redis.
@@ -46,7 +64,8 @@ type setting struct {
 	delay time.Duration
 }
 
-func bench(ctx context.Context, n, reps int, idleFor time.Duration) error {
+// workers measures them side by side, each with the messages waiting for it.
+func workers(ctx context.Context, n, reps int, idleFor time.Duration) error {
 	w := table.NewWriter()
 	w.SetOutputMirror(os.Stdout)
 	w.AppendHeader(table.Row{"Redis at", "worker", "messages/s", "× bare", "worker CPU s/1,000", "Redis CPU s/1,000", "bytes waiting", "bytes after", "idle commands/s", "worker MB"})
@@ -95,8 +114,7 @@ func median(rs []result) (m result) {
 		for i, r := range rs {
 			xs[i] = of(r)
 		}
-		slices.Sort(xs)
-		return xs[len(xs)/2]
+		return middle(xs)
 	}
 	return result{
 		rate: mid(func(r result) float64 { return r.rate }), workerCPU: mid(func(r result) float64 { return r.workerCPU }),
@@ -104,6 +122,9 @@ func median(rs []result) (m result) {
 		bytesAfter: mid(func(r result) float64 { return r.bytesAfter }), megabytes: mid(func(r result) float64 { return r.megabytes }),
 	}
 }
+
+// middle is the median.
+func middle(xs []float64) float64 { return slices.Sorted(slices.Values(xs))[len(xs)/2] }
 
 // freePort finds a port that nobody listens on.
 func freePort(ctx context.Context) (string, error) {

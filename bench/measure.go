@@ -27,8 +27,9 @@ type result struct {
 // process is a child that is ended with its test bed.
 type process struct{ *exec.Cmd }
 
+// end asks the process to stop and waits for it; a second time it does nothing.
 func (p process) end() {
-	if p.Cmd == nil || p.Process == nil {
+	if p.Cmd == nil || p.Process == nil || p.ProcessState != nil {
 		return
 	}
 	_ = p.Process.Signal(syscall.SIGTERM)
@@ -43,7 +44,8 @@ type bed struct {
 	stopRelay         context.CancelFunc
 }
 
-func newBed(ctx context.Context, delay time.Duration) (b *bed, err error) {
+// newBed starts Redis and the simulator. callbacks is where the simulator is to tell what became of messages, "" for nowhere.
+func newBed(ctx context.Context, delay time.Duration, callbacks string) (b *bed, err error) {
 	b = &bed{stopRelay: func() {}}
 	defer func() {
 		if err != nil {
@@ -69,7 +71,7 @@ func newBed(ctx context.Context, delay time.Duration) (b *bed, err error) {
 		return b, err
 	}
 	b.simURL = "http://" + simAddr
-	if b.sim, err = child(ctx, roleSimulator, simVar+"="+simAddr); err != nil {
+	if b.sim, err = child(ctx, roleSimulator, simVar+"="+simAddr, callbacksVar+"="+callbacks); err != nil {
 		return b, err
 	}
 	if err := wait(ctx, func() error { _, err := b.stats(ctx); return err }); err != nil {
@@ -99,20 +101,35 @@ func (b *bed) close() {
 }
 
 func (b *bed) stats(ctx context.Context) (s gupshuptest.Stats, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.simURL+"/_sim/stats", nil)
+	return s, b.ask(ctx, "/_sim/stats", &s)
+}
+
+// answers tells how the receiver answered since this was last asked.
+func (b *bed) answers(ctx context.Context) (a answers, err error) {
+	return a, b.ask(ctx, answersPath, &a)
+}
+
+// ask reads JSON from the simulator's process.
+func (b *bed) ask(ctx context.Context, path string, into any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.simURL+path, nil)
 	if err != nil {
-		return s, err
+		return err
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return s, err
+		return err
 	}
 	defer func() { _ = res.Body.Close() }()
-	return s, json.NewDecoder(res.Body).Decode(&s)
+	return json.NewDecoder(res.Body).Decode(into)
 }
 
 func (b *bed) worker(ctx context.Context, role, rate string) (process, error) {
 	return child(ctx, role, redisVar+"="+b.redisAddr, simVar+"="+b.simURL, rateVar+"="+rate)
+}
+
+// cpu is what an ended process used, in seconds.
+func (p process) cpu() float64 {
+	return (p.ProcessState.UserTime() + p.ProcessState.SystemTime()).Seconds()
 }
 
 // child starts this program again in one of its roles.
@@ -145,7 +162,7 @@ func wait(ctx context.Context, ready func() error) error {
 
 // measure lets one worker work off n messages that wait already.
 func measure(ctx context.Context, s setting, n int) (r result, err error) {
-	b, err := newBed(ctx, s.delay)
+	b, err := newBed(ctx, s.delay, "")
 	if err != nil {
 		return r, err
 	}
@@ -186,7 +203,7 @@ func measure(ctx context.Context, s setting, n int) (r result, err error) {
 	usage, _ := w.ProcessState.SysUsage().(*syscall.Rusage)
 	return result{
 		rate:         float64(n) / last.Sub(first).Seconds(),
-		workerCPU:    (w.ProcessState.UserTime() + w.ProcessState.SystemTime()).Seconds() / thousands,
+		workerCPU:    w.cpu() / thousands,
 		redisCPU:     (cpuAfter - cpuBefore) / thousands,
 		bytesWaiting: (full - empty) / float64(n),
 		bytesAfter:   (after - empty) / float64(n),
@@ -223,7 +240,7 @@ func (b *bed) drained(ctx context.Context, n int) (first, last time.Time, err er
 
 // idleCommands counts what an idle worker asks of Redis, commands inside scripts included.
 func idleCommands(ctx context.Context, role string, during time.Duration) (float64, error) {
-	b, err := newBed(ctx, 0)
+	b, err := newBed(ctx, 0, "")
 	if err != nil {
 		return 0, err
 	}

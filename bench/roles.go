@@ -29,10 +29,17 @@ const (
 	simVar   = "GUPDISPATCH_BENCH_SIM"
 	rateVar  = "GUPDISPATCH_BENCH_RATE" // of the sender, messages per second
 
+	// Where the simulator posts callbacks, host:port; empty for none. The receiver listens there.
+	callbacksVar = "GUPDISPATCH_BENCH_CALLBACKS"
+
 	roleSimulator = "simulator"
+	roleReceiver  = "receiver"
 	roleBare      = "bare asynq"
 	roleFull      = "gupdispatch"
 )
+
+// answersPath is where the simulator's process tells how callbacks were answered since it was last asked.
+const answersPath = "/bench/answers"
 
 const (
 	sender      = "bench"
@@ -44,7 +51,9 @@ const (
 func play(ctx context.Context, role string) error {
 	switch role {
 	case roleSimulator:
-		return simulator(ctx, os.Getenv(simVar))
+		return simulator(ctx, os.Getenv(simVar), os.Getenv(callbacksVar))
+	case roleReceiver:
+		return receiver(ctx, os.Getenv(callbacksVar))
 	case roleBare:
 		return bare(ctx)
 	case roleFull:
@@ -179,9 +188,15 @@ func full(ctx context.Context) error {
 	return w.Run(ctx)
 }
 
-func simulator(ctx context.Context, addr string) error {
-	sim := gupshuptest.New(gupshuptest.Config{MaxKept: 1_000_000})
-	server := &http.Server{Addr: addr, Handler: sim, ReadHeaderTimeout: 10 * time.Second}
+// simulator is Gupshup, and the watch on the answers to its callbacks.
+func simulator(ctx context.Context, addr, callbacks string) error {
+	timed := newStopwatch()
+	sim := gupshuptest.New(gupshuptest.Config{MaxKept: 1_000_000, Callbacks: callbacksTo(callbacks, timed)})
+	defer sim.Close()
+	mux := http.NewServeMux()
+	mux.Handle("/", sim)
+	mux.Handle(answersPath, timed)
+	server := &http.Server{Addr: addr, Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	server.RegisterOnShutdown(sim.Close)
 	go func() {
 		<-ctx.Done()
