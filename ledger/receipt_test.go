@@ -413,7 +413,8 @@ func TestSuppression(t *testing.T) {
 		b.ahead += time.Hour
 		require.Equal(t, message.Queued, b.accept(b.message("later", message.Default)).Status, "it ran out")
 		require.Equal(t, message.Suppressed, b.accept(b.message("later-bulk", message.Bulk)).Status, "which did not touch the one for bulk")
-		b.ahead -= time.Hour
+		all.Until = b.now().Add(time.Hour)
+		require.NoError(t, b.Suppress(ctx, b.sender, []ledger.Suppression{all}))
 		require.NoError(t, b.UnsuppressBulk(ctx, b.sender, number))
 		require.Equal(t, message.Suppressed, b.accept(b.message("still", message.Bulk)).Status)
 		n, err := b.Unsuppress(ctx, b.sender, number, "4915100000000")
