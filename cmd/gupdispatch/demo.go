@@ -26,14 +26,15 @@ func newDemoCommand(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Send 1,200 sample messages through a simulated Gupshup, and prove where each ended",
-		Long: `Send 1,200 sample messages through the whole of gupdispatch: an embedded Redis, a worker and a simulated Gupshup which
-refuses, throttles, breaks connections and loses answers. Nothing needs to be installed, nothing leaves this machine, and
+		Long: `Send 1,200 sample messages through the whole of gupdispatch: an embedded Redis, a worker, the receiver of callbacks
+and a simulated Gupshup which refuses, throttles, breaks connections, loses answers, and tells by callback what became of
+what it took: in any order, some of it twice. Nothing needs to be installed, nothing leaves this machine, and
 nothing stays: it takes about half a minute.
 
 Each message of the sample says what will happen to it and what must become of it. The demo compares, audits the books
 and fails (exit code 1) if a single message is not where it should be.`,
 		Example: `  gupdispatch demo
-  gupdispatch demo --keep                      # look around afterwards: web UI, message show, dead list, send
+  gupdispatch demo --keep                      # look around afterwards: web UI, message show, dead list, suppress list, send
   gupdispatch demo --messages 5000 --rate 250`,
 		Args: exactly(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -133,7 +134,9 @@ func (e *env) demo(ctx context.Context, f demoFlags) error {
 
 const demoNext = `
 Try next
-  gupdispatch demo --keep                       the same, and look around: web UI, single messages, dead letters
+  gupdispatch demo --keep                       the same, and look around: the web UI, and in another terminal
+                                                "message show ID", the whole story of a message, receipts and all,
+                                                "dead list", "suppress list" and "receipts parked"
   gupdispatch demo --messages 5000 --rate 250   more and faster
   gupdispatch simulate                          only the simulated Gupshup, to point a sender's base_url at
 `

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gupdispatch/gupdispatch/gupshup/gupshuptest"
 	"github.com/gupdispatch/gupdispatch/message"
 )
 
@@ -74,7 +75,7 @@ func (s *demoStage) heldIDs(ctx context.Context) ([]demoID, error) {
 func (s *demoStage) taken(ctx context.Context, ids []demoID) (bool, error) {
 	for _, id := range ids {
 		rec, err := s.app.ledger.Get(ctx, id.sender, id.id)
-		if err != nil || rec.Status != message.Submitted {
+		if err != nil || !rec.Status.Taken() {
 			return false, err
 		}
 	}
@@ -97,17 +98,36 @@ func (s *demoStage) explainKeep(held int) {
 // keepCommands work against a kept demo.
 func (s *demoStage) keepCommands() []string {
 	commands := []string{"audit --deep", "dead list"}
-	var story demoMessage // the dead letter that was tried most often has the longest story
-	for _, d := range s.sample {
-		if d.Expect.status == message.Dead && d.Expect.attempts > story.Expect.attempts {
-			story = d
-		}
-	}
-	if story.ID != "" {
-		commands = append(commands, "message show "+story.ID)
+	for _, id := range s.stories() {
+		commands = append(commands, "message show "+id)
 	}
 	return append(commands,
+		"suppress list", "receipts parked",
 		"send --sender shop --to 15559998888 --text 'Hello from the demo' --wait",
 		"send --sender shop --to 15559991002 --text 'A magic number: this one is refused' --wait",
 	)
+}
+
+// stories are messages worth looking at: one that a callback rescued from doubt, if there is any, and the dead letter that was
+// tried most often, rather by callback than by reply.
+func (s *demoStage) stories() []string {
+	var ids []string
+	var dead demoMessage
+	told := map[string]bool{}
+	for _, c := range demoCases() {
+		told[c.name] = c.told || c.fault.Kind == gupshuptest.KindCallback
+	}
+	for _, d := range s.sample {
+		more := d.Expect.attempts - dead.Expect.attempts
+		switch {
+		case len(ids) == 0 && told[d.Case] && d.Expect.status != message.Dead:
+			ids = append(ids, d.ID)
+		case d.Expect.status == message.Dead && (more > 0 || more == 0 && told[d.Case] && !told[dead.Case]):
+			dead = d
+		}
+	}
+	if dead.ID != "" {
+		ids = append(ids, dead.ID)
+	}
+	return ids
 }

@@ -16,11 +16,14 @@ import (
 )
 
 // demoStatuses are the states in which a demo should end, in the order of the report. Others come behind them.
-var demoStatuses = []message.Status{message.Submitted, message.Dead, message.Expired, message.Queued}
+var demoStatuses = []message.Status{
+	message.Read, message.Delivered, message.Sent, message.Submitted, message.Dead, message.Expired, message.Suppressed, message.Queued,
+}
 
 // demoColours are those of the states, for a terminal.
 var demoColours = map[message.Status]pretty.Color{
-	message.Submitted: pretty.FgGreen, message.Dead: pretty.FgRed, message.Expired: pretty.FgYellow, message.Queued: pretty.FgYellow,
+	message.Read: pretty.FgGreen, message.Delivered: pretty.FgGreen, message.Sent: pretty.FgGreen, message.Submitted: pretty.FgGreen,
+	message.Dead: pretty.FgRed, message.Expired: pretty.FgYellow, message.Suppressed: pretty.FgYellow, message.Queued: pretty.FgYellow,
 }
 
 // paint colours a text where a person sees it, unless NO_COLOR asks not to.
@@ -47,6 +50,7 @@ func (s *demoStage) introduce() {
 	fmt.Fprintf(out, "%s sample messages go through a simulated Gupshup, and many of them meet trouble. Nothing leaves this machine.\n\n",
 		thousands(len(s.sample)))
 	fmt.Fprintf(out, "  Gupshup   http://%s, simulated\n", s.simAddr)
+	fmt.Fprintf(out, "  callbacks http://%s/callbacks/gupshup/{sender}, %d times as fast as Gupshup's\n", s.hearAddr, demoSpeed)
 	fmt.Fprintf(out, "  Redis     redis://%s, embedded\n", s.redis.addr())
 	for i, d := range demoSenders() {
 		label, rate := "", d.rate
@@ -64,8 +68,10 @@ func (s *demoStage) introduce() {
 // report tells the whole result.
 func (s *demoStage) report(r *demoResult) {
 	out := s.env.stdout
-	fmt.Fprintf(out, "%s messages, %s requests, %.1f seconds.\n\n", thousands(len(s.sample)), thousands(r.stats.Requests), r.took.Seconds())
+	fmt.Fprintf(out, "%s messages, %s requests, %s callbacks, %.1f seconds.\n\n",
+		thousands(len(s.sample)), thousands(r.stats.Requests), thousands(r.stats.Callbacks.Delivered), r.took.Seconds())
 	fmt.Fprintln(out, s.outcomes(r))
+	fmt.Fprintf(out, "\nWhat callbacks told of the messages that Gupshup took\n%s\n", s.callbacks(r))
 	if len(r.dead) > 0 {
 		fmt.Fprintf(out, "\nDead letters, by code\n%s\n", s.deadLetters(r))
 	}
@@ -93,8 +99,9 @@ func (r *demoResult) complaints() []string {
 		lines = append(lines, id+" was taken twice without a doubt")
 	}
 	for _, id := range r.lost {
-		lines = append(lines, id+" counts as submitted, but was never taken")
+		lines = append(lines, id+" counts as taken, but never was")
 	}
+	lines = append(lines, r.untold...)
 	for _, d := range demoSenders() {
 		a := r.audits[d.name]
 		if a.Moving {
@@ -193,14 +200,27 @@ func (s *demoStage) deadLetters(r *demoResult) string {
 		codes = append(codes, code)
 	}
 	slices.SortFunc(codes, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
-	t := newDemoTable("code", "meaning", "messages", "for example", "last attempt")
+	t := newDemoTable("code", "meaning", "messages", "by callback", "for example")
 	t.SetColumnConfigs([]table.ColumnConfig{
-		{Number: 2, WidthMax: 48, WidthMaxEnforcer: pretty.WrapSoft},
+		{Number: 2, WidthMax: 36, WidthMaxEnforcer: pretty.WrapSoft},
 		{Number: 3, Align: pretty.AlignRight, AlignHeader: pretty.AlignRight},
+		{Number: 4, Align: pretty.AlignRight, AlignHeader: pretty.AlignRight},
 	})
 	for _, code := range codes {
-		first := byCode[code][0]
-		t.AppendRow(table.Row{s.paint(pretty.FgRed, code), deadMeaning(first), thousands(len(byCode[code])), first.ID, lastAttempt(first)})
+		example, byCallback := byCode[code][0], 0
+		for _, rec := range byCode[code] {
+			if !failedByCallback(rec) {
+				continue
+			}
+			if byCallback == 0 {
+				example = rec // Gupshup gave it a messageId before it failed
+			}
+			byCallback++
+		}
+		t.AppendRow(table.Row{
+			s.paint(pretty.FgRed, code), deadMeaning(example), thousands(len(byCode[code])), thousands(byCallback),
+			cmp.Or(example.MessageID, example.ID), // commands take either
+		})
 	}
 	return t.Render()
 }
@@ -217,18 +237,6 @@ func deadMeaning(rec ledger.Record) string {
 		return "a code that nobody has described yet"
 	}
 	return rec.Reason
-}
-
-func lastAttempt(rec ledger.Record) string {
-	if len(rec.Attempts) == 0 {
-		return "none"
-	}
-	a := rec.Attempts[len(rec.Attempts)-1]
-	what := strings.ReplaceAll(string(a.Outcome), "_", " ")
-	if rec.MessageID != "" {
-		what += ", " + rec.MessageID
-	}
-	return fmt.Sprintf("%d, %s", a.N, what)
 }
 
 // explainWaiting says why some messages are still queued: a hold lasts longer than a demo.
@@ -272,12 +280,14 @@ func (s *demoStage) proof(r *demoResult) {
 	if retired > 0 {
 		parts = append(parts, thousands(retired)+" retired")
 	}
-	busiest := r.stats.Apps[demoSenders()[0].app].BusiestSecond
+	busiest := r.stats.Apps[demoSenders()[0].name].BusiestSecond
 	fmt.Fprintf(out, "\nIs it true?\n")
 	fmt.Fprintf(out, "  balanced    %s: accepted %s = %s, recounted record by record\n", s.verdict(r.balanced()), thousands(accepted), strings.Join(parts, " + "))
-	fmt.Fprintf(out, "  none lost   %s: Gupshup has taken every message that counts as submitted (%s requests, %s taken)\n",
+	fmt.Fprintf(out, "  none lost   %s: Gupshup has every message that counts as taken (%s requests, %s taken)\n",
 		s.verdict(len(r.lost) == 0), thousands(r.stats.Requests), thousands(r.stats.Accepted))
-	doubts := "Gupshup has taken no message a second time"
+	fmt.Fprintf(out, "  as told     %s: each message is what its callbacks said, though some came twice and many in another order\n",
+		s.verdict(len(r.untold) == 0))
+	doubts := "nobody got a message a second time"
 	if r.twice > 0 {
 		doubts = "but for " + thousands(r.twice) + " that were in doubt, and whose policy is rather twice than not at all"
 	}

@@ -13,15 +13,17 @@ import (
 // demoResult is where every message of the demo ended, compared with what the sample says and with what the simulator saw.
 type demoResult struct {
 	took   time.Duration
-	rows   []demoRow       // by status and story, in the order of demoCases
-	dead   []ledger.Record // every dead letter, in the order of the sample
-	wrong  []string        // what is not as the sample says, a line each
+	rows   []demoRow                // by status and story, in the order of demoCases
+	dead   []ledger.Record          // every dead letter, in the order of the sample
+	told   map[told][]ledger.Record // what Gupshup took, by what its callbacks told, in the order of the sample
+	wrong  []string                 // what is not as the sample says, a line each
 	audits map[string]ledger.DeepAudit
 	stats  gupshuptest.Stats
 
 	twice   int      // messages that Gupshup took twice after a doubt, as their policy wants it
 	doubled []string // messages that it took twice without one
-	lost    []string // messages that count as submitted and that it never took
+	lost    []string // messages that count as taken and that it never took
+	untold  []string // messages that are not what its callbacks told, a line each
 }
 
 // demoRow is a line of the table of outcomes.
@@ -37,7 +39,7 @@ type demoRow struct {
 
 // ok is whether the demo has proved what it is there to prove.
 func (r *demoResult) ok() bool {
-	return len(r.wrong) == 0 && len(r.doubled) == 0 && len(r.lost) == 0 && r.balanced()
+	return len(r.wrong) == 0 && len(r.doubled) == 0 && len(r.lost) == 0 && len(r.untold) == 0 && r.balanced()
 }
 
 func (r *demoResult) balanced() bool {
@@ -51,7 +53,7 @@ func (r *demoResult) balanced() bool {
 
 // collect reads every record, recounts the books and asks the simulator what it has taken.
 func (s *demoStage) collect(ctx context.Context, took time.Duration) (*demoResult, error) {
-	r := &demoResult{took: took, audits: map[string]ledger.DeepAudit{}, stats: s.sim.Stats()}
+	r := &demoResult{took: took, audits: map[string]ledger.DeepAudit{}, told: map[told][]ledger.Record{}, stats: s.sim.Stats()}
 	records := make(map[string]ledger.Record, len(s.sample)) // by number: each is in the sample once
 	stories := map[string]string{}
 	for _, c := range demoCases() {
@@ -84,6 +86,9 @@ func (r *demoResult) add(d demoMessage, rec ledger.Record, story string) {
 	}
 	if rec.Status == message.Dead {
 		r.dead = append(r.dead, rec)
+	}
+	if line := toldOf(rec); line != "" {
+		r.told[line] = append(r.told[line], rec)
 	}
 	row := r.row(rec, story)
 	n := len(rec.Attempts)
@@ -119,25 +124,32 @@ func (r *demoResult) row(rec ledger.Record, story string) *demoRow {
 	return &r.rows[len(r.rows)-1]
 }
 
-// compare holds the records against what the simulator has taken: everything submitted must be there, and only a message that
-// was in doubt, and whose policy is to send it again, may be there twice.
+// compare holds the records against what the simulator has taken: everything that counts as taken must be there and be what its
+// callbacks told, and only a message that was in doubt, and whose policy is to send it again, may have come to its user twice.
+// What failed by callback has not come to anybody.
 func (r *demoResult) compare(records map[string]ledger.Record, sim *gupshuptest.Simulator) {
-	taken := map[string]bool{}
+	taken := map[string][]gupshuptest.Accepted{}
 	for _, m := range sim.Accepted(gupshuptest.Filter{}) {
-		taken[m.Destination] = true
+		taken[m.Destination] = append(taken[m.Destination], m)
 	}
 	for to, rec := range records {
-		if rec.Status == message.Submitted && !taken[to] {
+		came := 0
+		for _, m := range taken[to] {
+			if m.Outcome != gupshuptest.OutcomeFailed {
+				came++
+			}
+		}
+		switch {
+		case rec.Status.Taken() && came == 0:
 			r.lost = append(r.lost, rec.ID)
-		}
-	}
-	for _, d := range sim.Duplicates() {
-		rec := records[d.Destination]
-		if doubted(rec) && rec.OnInDoubt != message.Hold {
+		case came > 1 && doubted(rec) && rec.OnInDoubt != message.Hold:
 			r.twice++
-			continue
+		case came > 1:
+			r.doubled = append(r.doubled, rec.ID)
 		}
-		r.doubled = append(r.doubled, rec.ID)
+		if line := misheard(rec, taken[to]); line != "" {
+			r.untold = append(r.untold, line)
+		}
 	}
 }
 

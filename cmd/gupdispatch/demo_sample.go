@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gupdispatch/gupdispatch/gupshup"
 	"github.com/gupdispatch/gupdispatch/gupshup/gupshuptest"
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
@@ -27,6 +28,7 @@ var shippedSample []byte
 // The keys of a sample's metadata.
 const (
 	metaCase      = "case"       // what happens to the message: a name in demoCases
+	metaReceipt   = "receipt"    // what its callbacks tell in the end once it is taken: sent, delivered, read or none; absent: any
 	metaExpect    = "expect"     // what must become of it, see expectation
 	metaAttempts  = "attempts"   // in exactly so many attempts; absent: any number
 	metaExpiresIn = "expires_in" // its expires_at is so long after the start
@@ -39,6 +41,7 @@ const maxDemoMessages = 20_000
 type demoMessage struct {
 	message.Message
 	Case      string
+	Receipt   string
 	Expect    expectation
 	ExpiresIn time.Duration
 }
@@ -50,18 +53,23 @@ type expectation struct {
 	attempts int    // 0: any number
 }
 
-// parseExpectation reads "submitted", "expired", "dead CODE" or "waiting CLASS".
+// ends are the expectations of one word.
+var ends = []message.Status{
+	message.Submitted, message.Sent, message.Delivered, message.Read, message.Expired, message.Suppressed,
+}
+
+// parseExpectation reads one of ends, "dead CODE" or "waiting CLASS".
 func parseExpectation(text string) (expectation, error) {
 	what, detail, _ := strings.Cut(text, " ")
 	switch {
-	case (what == "submitted" || what == "expired") && detail == "":
+	case slices.Contains(ends, message.Status(what)) && detail == "":
 		return expectation{status: message.Status(what)}, nil
 	case what == "dead" && detail != "":
 		return expectation{status: message.Dead, detail: detail}, nil
 	case what == "waiting" && detail != "":
 		return expectation{status: message.Queued, detail: detail}, nil
 	}
-	return expectation{}, fmt.Errorf(`metadata.%s is %q: write submitted, expired, "dead CODE" or "waiting CLASS"`, metaExpect, text)
+	return expectation{}, fmt.Errorf(`metadata.%s is %q: write "dead CODE", "waiting CLASS", or one of %v`, metaExpect, text, ends)
 }
 
 // met tells whether a record is what was expected.
@@ -130,6 +138,12 @@ func readDemoMessage(line []byte, cases map[string]bool) (demoMessage, error) {
 	if !cases[d.Case] {
 		return d, fmt.Errorf("metadata.%s %q does not exist", metaCase, d.Case)
 	}
+	d.Receipt = d.Metadata[metaReceipt]
+	switch d.Receipt {
+	case "", gupshuptest.OutcomeNone, gupshup.ReceiptSent, gupshup.ReceiptDelivered, gupshup.ReceiptRead:
+	default:
+		return d, fmt.Errorf("metadata.%s %q is none of sent, delivered, read and none", metaReceipt, d.Receipt)
+	}
 	if d.Expect, err = parseExpectation(d.Metadata[metaExpect]); err != nil {
 		return d, err
 	}
@@ -175,8 +189,8 @@ func repeatTo(sample []demoMessage, n int) ([]demoMessage, error) {
 	return out, nil
 }
 
-// demoRules are the simulator's rules: one for each recipient to whom something happens. Without those that are lifted if
-// mended, for after somebody has topped up the wallet and the template is back.
+// demoRules are the simulator's rules: for each recipient, first what happens to the message, then what is told of it once it is
+// taken. Without what is lifted if mended, for after somebody has topped up the wallet and the template is back.
 func demoRules(sample []demoMessage, mended bool) []gupshuptest.Rule {
 	cases := map[string]demoCase{}
 	for _, c := range demoCases() {
@@ -185,10 +199,16 @@ func demoRules(sample []demoMessage, mended bool) []gupshuptest.Rule {
 	var rules []gupshuptest.Rule
 	for _, d := range sample {
 		c := cases[d.Case]
-		if c.fault.Kind == "" || (mended && c.lift) {
-			continue
+		if c.told {
+			c.fault.Outcome = d.Receipt
 		}
-		rules = append(rules, gupshuptest.Rule{Destination: d.To, Times: c.times, Fault: c.fault})
+		if c.fault.Kind != "" && !(mended && c.lift) {
+			rules = append(rules, gupshuptest.Rule{Destination: d.To, Times: c.times, Fault: c.fault})
+		}
+		if d.Receipt != "" {
+			fault := gupshuptest.Fault{Kind: gupshuptest.KindCallback, Outcome: d.Receipt}
+			rules = append(rules, gupshuptest.Rule{Destination: d.To, Fault: fault})
+		}
 	}
 	return rules
 }

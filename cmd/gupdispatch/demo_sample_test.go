@@ -83,8 +83,27 @@ type made struct {
 	count    int
 	of       string // the case
 	kind     string
-	expect   string
-	attempts int // exactly so many; 0: any number
+	expect   string // empty: what its callbacks tell in the end, see receiptOf
+	attempts int    // exactly so many; 0: any number
+}
+
+// receiptOf is what is told in the end of the i-th message of a plan that is taken: some are read, some delivered, and of a few
+// comes no more than sent, or nothing. A plan of up to 14 has none of the latter.
+func receiptOf(i int) (receipt, expect string) {
+	switch i = i * 7 % 20; {
+	case i < 11:
+		return gupshup.ReceiptRead, "read"
+	case i < 18:
+		return gupshup.ReceiptDelivered, "delivered"
+	case i == 18:
+		return gupshup.ReceiptSent, "sent"
+	}
+	return gupshuptest.OutcomeNone, "submitted"
+}
+
+// slow are the cases that take seconds until they are settled. Their messages stand near the beginning of the sample.
+var slow = []string{
+	"doubt_resent_lost", "doubt_claimed", "doubt_held_taken", "doubt_held_lost", "failed_131000", "pair_limit_once", "too_late",
 }
 
 // The templates' ids are UUIDs, as Gupshup's are, and nobody's.
@@ -94,26 +113,35 @@ func templateID(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012
 func makeSample(t *testing.T) []byte {
 	t.Helper()
 	plan := []made{
-		{count: 197, of: caseStraight, kind: "otp", expect: "submitted", attempts: 1},
-		{count: 6, of: "503_once", kind: "otp", expect: "submitted", attempts: 2},
-		{count: 3, of: "doubt_resent_taken", kind: "otp", expect: "submitted", attempts: 2},
+		{count: 186, of: caseStraight, kind: "otp", attempts: 1},
+		{count: 6, of: "503_once", kind: "otp", attempts: 2},
+		{count: 3, of: "doubt_resent_taken", kind: "otp", attempts: 2},
+		{count: 3, of: "doubt_claimed", kind: "otp", attempts: 1},
 		{count: 4, of: "1002", kind: "otp", expect: "dead 1002", attempts: 1},
+		{count: 4, of: "failed_1002", kind: "otp", expect: "dead 1002", attempts: 1},
+		{count: 5, of: "failed_131000_once", kind: "otp", attempts: 2},
+		{count: 2, of: "failed_131000", kind: "otp", expect: "dead 131000", attempts: 5},
 		{count: 2, of: "invalid_destination", kind: "otp", expect: "dead http_400", attempts: 1},
 		{count: 2, of: "500_always", kind: "otp", expect: "dead http_500", attempts: 5},
 
-		{count: 150, of: caseStraight, kind: "confirmed", expect: "submitted", attempts: 1},
-		{count: 90, of: caseStraight, kind: "shipped", expect: "submitted", attempts: 1},
-		{count: 50, of: caseStraight, kind: "invoice", expect: "submitted", attempts: 1},
-		{count: 30, of: caseStraight, kind: "slot", expect: "submitted", attempts: 1},
-		{count: 24, of: caseStraight, kind: "pickup", expect: "submitted", attempts: 1},
-		{count: 24, of: caseStraight, kind: "answer", expect: "submitted", attempts: 1},
-		{count: 12, of: caseStraight, kind: "photo", expect: "submitted", attempts: 1},
-		{count: 16, of: "503_once", kind: "confirmed", expect: "submitted", attempts: 2},
-		{count: 10, of: "429_once", kind: "shipped", expect: "submitted", attempts: 2},
-		{count: 4, of: "429_retry_after", kind: "shipped", expect: "submitted", attempts: 2},
-		{count: 4, of: "pair_limit_once", kind: "answer", expect: "submitted", attempts: 2},
-		{count: 4, of: "media_once", kind: "photo", expect: "submitted", attempts: 2},
-		{count: 4, of: "doubt_resent_lost", kind: "confirmed", expect: "submitted", attempts: 2},
+		{count: 150, of: caseStraight, kind: "confirmed", attempts: 1},
+		{count: 90, of: caseStraight, kind: "shipped", attempts: 1},
+		{count: 50, of: caseStraight, kind: "invoice", attempts: 1},
+		{count: 30, of: caseStraight, kind: "slot", attempts: 1},
+		{count: 24, of: caseStraight, kind: "pickup", attempts: 1},
+		{count: 24, of: caseStraight, kind: "answer", attempts: 1},
+		{count: 12, of: caseStraight, kind: "photo", attempts: 1},
+		{count: 16, of: "503_once", kind: "confirmed", attempts: 2},
+		{count: 10, of: "429_once", kind: "shipped", attempts: 2},
+		{count: 4, of: "429_retry_after", kind: "shipped", attempts: 2},
+		{count: 4, of: "pair_limit_once", kind: "answer", attempts: 2},
+		{count: 4, of: "media_once", kind: "photo", attempts: 2},
+		{count: 4, of: "doubt_resent_lost", kind: "confirmed", attempts: 2},
+		{count: 6, of: "doubt_claimed", kind: "confirmed", attempts: 1},
+		{count: 8, of: "failed_131000_once", kind: "shipped", attempts: 2},
+		{count: 5, of: "failed_131026", kind: "shipped", expect: "dead 131026", attempts: 1},
+		{count: 4, of: "failed_1008", kind: "answer", expect: "dead 1008", attempts: 1},
+		{count: 4, of: "failed_131047", kind: "answer", expect: "dead 131047", attempts: 1},
 		{count: 2, of: "1001", kind: "answer", expect: "dead 1001", attempts: 1},
 		{count: 3, of: "1005", kind: "slot", expect: "dead 1005", attempts: 1},
 		{count: 3, of: "1008", kind: "answer", expect: "dead 1008", attempts: 1},
@@ -123,10 +151,16 @@ func makeSample(t *testing.T) []byte {
 		{count: 2, of: "invalid_destination", kind: "confirmed", expect: "dead http_400", attempts: 1},
 		{count: 4, of: "too_late", kind: "slot", expect: "expired"},
 
-		{count: 300, of: caseStraight, kind: "spring", expect: "submitted", attempts: 1},
-		{count: 100, of: caseStraight, kind: "restock", expect: "submitted", attempts: 1},
-		{count: 14, of: "503_once", kind: "spring", expect: "submitted", attempts: 2},
-		{count: 8, of: "429_once", kind: "restock", expect: "submitted", attempts: 2},
+		{count: 229, of: caseStraight, kind: "spring", attempts: 1},
+		{count: 100, of: caseStraight, kind: "restock", attempts: 1},
+		{count: 14, of: "503_once", kind: "spring", attempts: 2},
+		{count: 6, of: "doubt_claimed", kind: "spring", attempts: 1},
+		{count: 7, of: "failed_131000_once", kind: "spring", attempts: 2},
+		{count: 12, of: "failed_1002", kind: "spring", expect: "dead 1002", attempts: 1},
+		{count: 6, of: "failed_131026", kind: "spring", expect: "dead 131026", attempts: 1},
+		{count: 4, of: "failed_131050", kind: "restock", expect: "dead 131050", attempts: 1},
+		{count: 6, of: caseOptedOut, kind: "restock", expect: "suppressed"},
+		{count: 8, of: "429_once", kind: "restock", attempts: 2},
 		{count: 10, of: "1002", kind: "spring", expect: "dead 1002", attempts: 1},
 		{count: 3, of: "1004", kind: "spring", expect: "dead 1004", attempts: 1},
 		{count: 3, of: "1006", kind: "spring", expect: "dead 1006", attempts: 1},
@@ -140,12 +174,15 @@ func makeSample(t *testing.T) []byte {
 		{count: 24, of: "template_paused", kind: "flash", expect: "waiting template"},
 
 		{count: 24, of: "wallet_empty", kind: "boutique", expect: "waiting account"},
-		{count: 32, of: caseNoRoute, kind: "clinic", expect: "submitted"},
+		{count: 32, of: caseNoRoute, kind: "clinic"},
 	}
 	var all []message.Message
 	for _, p := range plan {
-		for range p.count {
+		for i := range p.count {
 			m := message.Message{Metadata: map[string]string{"case": p.of, "expect": p.expect}}
+			if p.expect == "" {
+				m.Metadata["receipt"], m.Metadata["expect"] = receiptOf(i)
+			}
 			if p.attempts > 0 {
 				m.Metadata["attempts"] = strconv.Itoa(p.attempts)
 			}
@@ -158,6 +195,18 @@ func makeSample(t *testing.T) []byte {
 	}
 	rng := rand.New(rand.NewPCG(1555, 2026))
 	rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	var late, rest []message.Message
+	for _, m := range all {
+		if slices.Contains(slow, m.Metadata["case"]) {
+			late = append(late, m)
+		} else {
+			rest = append(rest, m)
+		}
+	}
+	for i, m := range late {
+		rest = slices.Insert(rest, 3*i+1, m)
+	}
+	all = rest
 
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
@@ -231,7 +280,7 @@ func fill(m *message.Message, kind string, n int, rng *rand.Rand) {
 		m.Sender = "clinic"
 		c.Template = template(9, name, day, hour)
 	}
-	if slices.Contains([]string{"doubt_held_taken", "doubt_held_lost"}, m.Metadata["case"]) {
+	if slices.Contains([]string{"doubt_held_taken", "doubt_held_lost"}, m.Metadata["case"]) || m.Metadata["case"] == "doubt_claimed" && kind == "otp" {
 		m.OnInDoubt = message.Hold
 	}
 }

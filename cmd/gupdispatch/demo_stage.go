@@ -25,10 +25,11 @@ import (
 const (
 	demoAPIKey   = "demo-key-of-nobody" // known to the simulator only
 	demoUser     = "demo"
-	demoPassword = "DEMO_UI_PASSWORD" // the variable that the written configuration names
-	noRouteFor   = 2 * time.Second    // the clinic's network is down for so long
-	demoBatch    = 100                // messages handed over at a time
-	demoTries    = 5                  // to hand over what the embedded Redis did not confirm, on a machine that has no time for it
+	demoPassword = "DEMO_UI_PASSWORD" // a variable that the written configuration names
+	demoToken    = "DEMO_CALLBACK_TOKEN"
+	noRouteFor   = 2 * time.Second // the clinic's network is down for so long
+	demoBatch    = 100             // messages handed over at a time
+	demoTries    = 5               // to hand over what the embedded Redis did not confirm, on a machine that has no time for it
 )
 
 // demoStage is everything a demo needs: an embedded Redis, the simulator and a worker, wired by a configuration file as a real
@@ -46,6 +47,9 @@ type demoStage struct {
 	dir      string
 	file     string // the configuration
 	password string // of the web UI
+	token    string // of the callback URLs
+	receiver *http.Server
+	hearAddr string // where callbacks are posted to
 	app      *app
 	uiAddr   string
 
@@ -73,7 +77,7 @@ func (e *env) openStage(ctx context.Context, f demoFlags, sample []demoMessage) 
 	if err = s.writeConfig(); err != nil {
 		return nil, err
 	}
-	cfg, err := config.Load(s.file, []string{demoPassword + "=" + s.password})
+	cfg, err := config.Load(s.file, []string{demoPassword + "=" + s.password, demoToken + "=" + s.token})
 	if err != nil {
 		return nil, err
 	}
@@ -84,13 +88,16 @@ func (e *env) openStage(ctx context.Context, f demoFlags, sample []demoMessage) 
 	if s.app, err = e.build(ctx, cfg, log); err != nil {
 		return nil, err
 	}
+	if err = s.startReceiver(ctx); err != nil {
+		return nil, err
+	}
 	return s, s.startWorker(ctx)
 }
 
 func (s *demoStage) startSimulator(ctx context.Context) error {
 	var apps []gupshuptest.App
 	for _, d := range demoSenders() {
-		apps = append(apps, gupshuptest.App{Name: d.app, Source: d.source, APIKey: demoAPIKey})
+		apps = append(apps, gupshuptest.App{Name: d.name, Source: d.source, APIKey: demoAPIKey})
 	}
 	s.sim = gupshuptest.New(gupshuptest.Config{
 		Apps: apps, Rules: demoRules(s.sample, false), MagicNumbers: true, Seed: s.flags.seed,
@@ -115,7 +122,7 @@ func (s *demoStage) startSimulator(ctx context.Context) error {
 func listenLocal(ctx context.Context, address string) (net.Listener, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("the simulated Gupshup cannot listen: %w", err)
+		return nil, fmt.Errorf("the demo cannot listen: %w", err)
 	}
 	return listener, nil
 }
@@ -153,6 +160,7 @@ func (s *demoStage) writeConfig() error {
 		return fmt.Errorf("the demo's configuration cannot be written: %w", err)
 	}
 	s.dir, s.file, s.password = dir, filepath.Join(dir, "gupdispatch.yaml"), rand.Text()[:12]
+	s.token = rand.Text()
 	key := filepath.Join(dir, "api-key")
 	return errors.Join(
 		os.WriteFile(key, []byte(demoAPIKey+"\n"), 0o600),
@@ -161,7 +169,8 @@ func (s *demoStage) writeConfig() error {
 }
 
 // yaml is the demo's configuration. Backoff and doubt are shorter than anybody's should be, so that nobody has to wait for the end;
-// requests may take longer, so that a busy machine adds no doubts of its own.
+// requests may take longer, so that a busy machine adds no doubts of its own. A doubt lasts many times longer than the
+// first callback takes to come, so that a busy machine does not bring that too late, either.
 func (s *demoStage) yaml(keyFile string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Of a running `+"`gupdispatch demo`"+`; it is gone when the demo ends.
@@ -175,7 +184,7 @@ workers: {shutdown_timeout: 25s, stop_grace: 35s}
 gupshup: {timeout: 20s}
 retry:
   backoff: {base: 300ms, cap: 2s}
-in_doubt: {window: 3s}
+in_doubt: {window: 10s}
 senders:
 `, s.redis.addr(), demoUser, demoPassword)
 	for _, d := range demoSenders() {
@@ -186,8 +195,8 @@ senders:
 		if d.noRoute {
 			base = s.noRoute
 		}
-		fmt.Fprintf(&b, "  - {name: %s, app: %s, source: %q, rate: %g, api_key_file: %q, base_url: %q}\n",
-			d.name, d.app, d.source, rate, keyFile, "http://"+base)
+		fmt.Fprintf(&b, "  - {name: %s, app: %s, source: %q, rate: %g, api_key_file: %q, base_url: %q, callback_token_env: %s}\n",
+			d.name, d.name, d.source, rate, keyFile, "http://"+base, demoToken)
 	}
 	return b.String()
 }
@@ -216,6 +225,9 @@ func (s *demoStage) startWorker(ctx context.Context) error {
 func (s *demoStage) accept(ctx context.Context) error {
 	p, err := s.app.producer()
 	if err != nil {
+		return err
+	}
+	if err := s.optOut(ctx); err != nil {
 		return err
 	}
 	for rest := s.sample; len(rest) > 0; {
@@ -280,13 +292,19 @@ func (s *demoStage) close() {
 	s.closeOnce.Do(func() {
 		close(s.closing)
 		_ = s.stop()
-		if s.app != nil {
-			s.app.close()
-		}
 		if s.server != nil {
 			_ = stopServer(context.Background(), s.server)
 		}
+		if s.sim != nil {
+			s.sim.Close() // waits for its callbacks
+		}
+		if s.receiver != nil {
+			_ = stopServer(context.Background(), s.receiver)
+		}
 		s.serving.Wait()
+		if s.app != nil {
+			s.app.close()
+		}
 		if s.redis != nil {
 			s.redis.close()
 		}

@@ -25,7 +25,8 @@ var longWaits = map[string]string{
 	"wait_day": "no more marketing to these people today: tried again tomorrow",
 }
 
-// watch shows the progress until all messages are accepted and every one is settled or waits for something that takes long.
+// watch shows the progress until all messages are accepted, every one is settled or waits for something that takes long, and
+// Gupshup has told everything about them.
 func (s *demoStage) watch(ctx context.Context) error {
 	show := s.progress()
 	defer show.end()
@@ -46,11 +47,9 @@ func (s *demoStage) watch(ctx context.Context) error {
 		case quiet >= demoStuck:
 			return nil
 		case quiet >= demoQuiet && now.accepted >= int64(len(s.sample)):
-			if open, err = s.restless(ctx, open); err != nil {
+			var over bool
+			if open, over, err = s.over(ctx, open); over || err != nil {
 				return err
-			}
-			if len(open) == 0 {
-				return nil
 			}
 		}
 		select {
@@ -64,6 +63,23 @@ func (s *demoStage) watch(ctx context.Context) error {
 	}
 }
 
+// over tells whether nothing will move any more soon. open are messages to look at first; it returns those that still move. A
+// message that seems to be at its end may yet fail by callback and be sent again. So all have to be at rest after the last callback
+// of what Gupshup took was told, and Gupshup must not have taken anything meanwhile.
+func (s *demoStage) over(ctx context.Context, open []demoID) ([]demoID, bool, error) {
+	open, err := s.restless(ctx, open)
+	if err != nil || len(open) > 0 || s.sim.Pending() > 0 {
+		return open, false, err
+	}
+	taken := s.sim.Stats().Accepted
+	for range 2 {
+		if open, err = s.restless(ctx, s.ids()); err != nil || len(open) > 0 || s.sim.Pending() > 0 {
+			return open, false, err
+		}
+	}
+	return nil, s.sim.Stats().Accepted == taken, nil
+}
+
 // demoInterrupted prefers Ctrl-C to whatever it has broken.
 func demoInterrupted(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
@@ -74,16 +90,11 @@ func demoInterrupted(ctx context.Context, err error) error {
 
 // demoBooks is what the progress shows, summed over the senders.
 type demoBooks struct {
-	accepted, open, taken, dead, expired, doubt int64
+	accepted, open, taken, delivered, read, failed, dead, expired, doubt int64
 }
 
-// done is how many messages have come to an end.
+// done is how many messages have come to an end, for as long as no callback says otherwise.
 func (b demoBooks) done() int64 { return b.accepted - b.open }
-
-// trouble is what did not go well so far.
-func (b demoBooks) trouble() string {
-	return fmt.Sprintf("%s dead, %s in doubt", thousands(b.dead), thousands(b.doubt))
-}
 
 func (s *demoStage) books(ctx context.Context) (demoBooks, error) {
 	var b demoBooks
@@ -94,7 +105,14 @@ func (s *demoStage) books(ctx context.Context) (demoBooks, error) {
 		}
 		b.accepted += a.Accepted
 		b.open += a.Unsettled()
-		b.taken += a.Counts[message.Submitted]
+		for status, n := range a.Counts {
+			if status.Taken() {
+				b.taken += n
+			}
+		}
+		b.delivered += a.Counts[message.Delivered]
+		b.read += a.Counts[message.Read]
+		b.failed += a.Counts[message.Failed]
 		b.dead += a.Counts[message.Dead]
 		b.expired += a.Counts[message.Expired]
 		b.doubt += a.Counts[message.InDoubt]
@@ -148,7 +166,7 @@ func (s *demoStage) progress() *demoProgress {
 		p.bar = progressbar.NewOptions(
 			p.total,
 			progressbar.OptionSetWriter(s.env.stderr),
-			progressbar.OptionSetWidth(20), // with the rest it stays below 80 columns
+			progressbar.OptionSetWidth(10), // with the rest it stays below 80 columns
 			progressbar.OptionShowCount(),
 			progressbar.OptionShowIts(),
 			progressbar.OptionSetItsString("msg"),
@@ -164,7 +182,7 @@ func (s *demoStage) progress() *demoProgress {
 
 func (p *demoProgress) update(b demoBooks) {
 	if p.bar != nil {
-		p.bar.Describe(b.trouble())
+		p.bar.Describe(fmt.Sprintf("%s delivered, %s read, %s dead", thousands(b.delivered), thousands(b.read), thousands(b.dead)))
 		_ = p.bar.Set64(min(b.done(), int64(p.total)-1)) // it would vanish when it is full
 		return
 	}
@@ -172,8 +190,9 @@ func (p *demoProgress) update(b demoBooks) {
 		return
 	}
 	p.told = time.Now()
-	p.env.note("%4ds  %6s of %s at their end: %s taken by Gupshup, %s expired, %s", int(time.Since(p.began).Seconds()),
-		thousands(b.done()), thousands(p.total), thousands(b.taken), thousands(b.expired), b.trouble())
+	p.env.note("%4ds  %6s of %s at their end: %s taken by Gupshup, of them %s delivered and %s read; %s failed, %s dead, %s in doubt",
+		int(time.Since(p.began).Seconds()), thousands(b.done()), thousands(p.total), thousands(b.taken), thousands(b.delivered),
+		thousands(b.read), thousands(b.failed), thousands(b.dead), thousands(b.doubt))
 }
 
 func (p *demoProgress) end() {
