@@ -34,7 +34,7 @@ type demoRow struct {
 	sender   string // of the first
 	count    int
 	wrong    int
-	min, max int // attempts
+	min, max int // attempts that were sent
 }
 
 // ok is whether the demo has proved what it is there to prove.
@@ -91,7 +91,7 @@ func (r *demoResult) add(d demoMessage, rec ledger.Record, story string) {
 		r.told[line] = append(r.told[line], rec)
 	}
 	row := r.row(rec, story)
-	n := len(rec.Attempts)
+	n := attemptsSent(rec)
 	if row.count == 0 {
 		row.min, row.max = n, n
 	}
@@ -109,7 +109,7 @@ func reality(rec ledger.Record, attempts bool) string {
 		x.detail = rec.WaitingFor
 	}
 	if attempts {
-		x.attempts = len(rec.Attempts)
+		x.attempts = attemptsSent(rec)
 	}
 	return x.String()
 }

@@ -316,6 +316,8 @@ func TestExpectationIsMetByNothingElse(t *testing.T) {
 		require.False(t, x.met(c.rec), "without an attempt")
 		c.rec.Attempts = once
 		require.Equal(t, c.met, x.met(c.rec), "with one")
+		c.rec.Attempts = append(once, ledger.Attempt{N: 2, Outcome: ledger.OutcomeNotSent})
+		require.Equal(t, c.met, x.met(c.rec), "with one, and one that was not sent")
 	}
 }
 

@@ -166,10 +166,8 @@ func (s *demoStage) progress() *demoProgress {
 		p.bar = progressbar.NewOptions(
 			p.total,
 			progressbar.OptionSetWriter(s.env.stderr),
-			progressbar.OptionSetWidth(10), // with the rest it stays below 80 columns
+			progressbar.OptionSetWidth(12), // with the rest it stays below 80 columns
 			progressbar.OptionShowCount(),
-			progressbar.OptionShowIts(),
-			progressbar.OptionSetItsString("msg"),
 			progressbar.OptionSetPredictTime(false),
 			progressbar.OptionSetElapsedTime(true),
 			progressbar.OptionThrottle(60*time.Millisecond),
