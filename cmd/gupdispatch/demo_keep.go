@@ -18,6 +18,9 @@ func (s *demoStage) keep(ctx context.Context) error {
 	if err := s.sim.SetRules(demoRules(s.sample, true)); err != nil {
 		return err
 	}
+	if err := s.hearStranger(ctx); err != nil {
+		return demoInterrupted(ctx, err)
+	}
 	held, err := s.heldIDs(ctx)
 	if err != nil {
 		return demoInterrupted(ctx, err)
@@ -88,6 +91,7 @@ func (s *demoStage) explainKeep(held int) {
 	if held > 0 {
 		fmt.Fprintf(out, "\nSomebody has just topped up the wallet and the template is active again: the %s messages behind the two holds\ngo out once their minute is over.\n", thousands(held))
 	}
+	fmt.Fprintln(out, "\nCallbacks go on, too. One has just told of a message that something else sent from the shop's app: it is parked.")
 	fmt.Fprintf(out, "\nLook around until Ctrl-C. The web UI of the queues: http://%s/ui/ (user %s, password %s)\nIn another terminal:\n", s.uiAddr, demoUser, s.password)
 	for _, line := range s.keepCommands() {
 		fmt.Fprintf(out, "  gupdispatch --config %s %s\n", s.file, line)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"time"
@@ -14,6 +15,9 @@ import (
 // demoSpeed is how many times faster than Gupshup the simulator tells: the first word about a message comes a third of a second
 // after its acceptance, and the last one within 4 s.
 const demoSpeed = 15
+
+// demoStranger is a user to whom no message of the sample goes.
+const demoStranger = "15559997777"
 
 // demoCallbacks are the simulator's callbacks. They are as untidy as Gupshup's may be, which must not change an outcome.
 func demoCallbacks(address, token string) gupshuptest.Callbacks {
@@ -48,6 +52,18 @@ func (s *demoStage) optOut(ctx context.Context) error {
 		if err := s.sim.Push(gupshuptest.Push{Kind: gupshuptest.PushOptedOut, App: d.Sender, Phone: d.To}); err != nil {
 			return fmt.Errorf("the user of %s cannot opt out: %w", d.ID, err)
 		}
+	}
+	return s.sim.Drain(ctx)
+}
+
+// hearStranger has Gupshup tell of a message that something else has sent from the shop's app, so that a receipt is parked.
+func (s *demoStage) hearStranger(ctx context.Context) error {
+	now := time.Now()
+	body := fmt.Sprintf(`{"app":%q,"timestamp":%d,"version":2,"type":"message-event","payload":{"id":"wamid.stranger","gsId":%q,`+
+		`"type":"delivered","destination":%q,"payload":{"ts":%d}}}`, demoSenders()[0].name, now.UnixMilli(), rand.Text(), demoStranger, now.Unix())
+	err := s.sim.Push(gupshuptest.Push{Kind: gupshuptest.PushRaw, App: demoSenders()[0].name, Body: []byte(body)})
+	if err != nil {
+		return fmt.Errorf("the receipt of a stranger cannot be told: %w", err)
 	}
 	return s.sim.Drain(ctx)
 }

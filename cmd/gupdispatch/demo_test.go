@@ -183,6 +183,9 @@ func TestDemoKeepsRunning(t *testing.T) {
 		code := run(t.Context(), words(c[1]), nil, strings.NewReader(""), &stdout, &stderr)
 		require.Equal(t, want, code, "%s\n%s%s", c[1], &stdout, &stderr)
 		require.NotEmpty(t, stdout.String(), c[1])
+		if strings.HasSuffix(c[1], "receipts parked") {
+			require.Contains(t, stdout.String(), "1555*****77", "the receiver goes on, and parks what it does not know")
+		}
 	}
 
 	file := regexp.MustCompile(`--config (\S+)`).FindStringSubmatch(out)[1]
