@@ -18,6 +18,7 @@ func TestProblems(t *testing.T) {
 	for _, tc := range []struct {
 		name, yaml, env, key, words string
 	}{
+		{"sessions without callbacks", aSender + "    check_session: true", "", "senders[my-shop].check_session", "needs callbacks"},
 		{"unknown key", "redis: {ulr: x}", "", "redis.ulr", "did you mean url?"},
 		{"unknown key far from all", "log: {destination: x}", "", "log.destination", "known here: level, format"},
 		{"unknown group", "sender: []", "", "sender", "did you mean senders?"},

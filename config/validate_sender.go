@@ -51,6 +51,10 @@ func (p *Problems) sender(at string, s Sender) {
 	if s.CallbackTokenEnv != "" {
 		p.variable(at+".callback_token_env", s.CallbackTokenEnv, "the variable that holds the token of Gupshup's callback URL")
 	}
+	if s.CheckSession && s.CallbackTokenEnv == "" && !s.CallbackToken.IsSet() {
+		p.add(at+".check_session", "name the token's variable in callback_token_env, or leave check_session off",
+			"needs callbacks: without them no user ever has an open session, and no session message would be sent")
+	}
 	p.between(at+".events_max", s.EventsMax, 0, maxEvents)
 	p.notify(at, s)
 	eachPriority(s.OnInDoubt, func(priority, policy string) {

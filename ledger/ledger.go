@@ -10,12 +10,14 @@
 //	P expiry                 zset by time: alarms of messages that must not be sent after it
 //	P dead                   zset by time: dead letters
 //	P settled                list of <ms>:<id>, oldest first: what retention will retire
-//	P x:<day>:<bucket>       hash messageId (Gupshup's and WhatsApp's) → <id>:<attempt>
-//	P doubt:<to>             zset <id>:<attempt> by intent: attempts to that number that a callback may claim
+//	P x:<day>:<bucket>       hash messageId (Gupshup's and WhatsApp's) → <id>:<attempt>:<stamp of the record>
+//	P wire                   zset <number>:<id>, all of score 0: requests under way
+//	P doubt:<number>         zset <id>:<attempt> by intent: attempts to that number that a callback may claim
 //	P parked                 zset messageId by time of arrival: receipts that nobody has asked for yet
 //	P parked:<messageId>     list of those receipts (lines: see receipt.lua)
-//	P parkedto:<to>          set of messageIds parked for that number
-//	P suppress               hash number → whom not to write to, see suppression.go
+//	P parkedto:<number>      zset messageId by time of arrival: those parked for that number
+//	P suppress               hash number, or number/bulk → whom not to write to, see suppression.go
+//	P suppress:until         zset of its fields by the time they run out
 //	P session                zset number by the time the user last wrote
 //	P heard                  hash: last (when a receipt came), dropped (parked messageIds given up)
 //	P events                 stream of changes of state, if configured
@@ -159,8 +161,16 @@ func (l *Ledger) acceptArgs(m message.Message) ([]any, error) {
 	return []any{
 		m.ID, fingerprint, string(m.Priority), m.To, content, m.Content.TemplateID(),
 		millis(m.SendAt), millis(m.ExpiresAt), string(m.OnInDoubt), metadata, l.cfg.Expiry[m.Priority].Milliseconds(),
-		fallback, m.Fallback.TemplateID(),
+		fallback, m.Fallback.TemplateID(), otherForm(m.To),
 	}, nil
+}
+
+// otherForm is the number as keys have it, where that is not the number itself.
+func otherForm(number string) string {
+	if key := message.NumberKey(number); key != number {
+		return key
+	}
+	return ""
 }
 
 // now is our own clock, for what needs no agreement with Redis's.

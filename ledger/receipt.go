@@ -77,7 +77,7 @@ func (l *Ledger) receiptArgs(r Receipt) []any {
 	waBucket, waField := indexOf(r.WhatsAppID)
 	return []any{
 		oneLine(r.MessageID), bucket, field, oneLine(r.WhatsAppID), waBucket, waField, letters[r.Event], millis(r.At),
-		oneLine(r.Code), string(r.Class), oneLine(r.Reason), r.To, l.indexDays(), int64(l.indexKept().Seconds()),
+		oneLine(r.Code), string(r.Class), oneLine(r.Reason), message.NumberKey(r.To), l.indexDays(), int64(l.indexKept().Seconds()),
 		l.cfg.DoubtWindow.Milliseconds(), l.cfg.ParkedMost,
 	}
 }
@@ -125,7 +125,7 @@ func (l *Ledger) OpenSession(ctx context.Context, sender, number string, at time
 		at = l.now()
 	}
 	err := l.rdb.ZAddArgs(ctx, prefix(sender)+"session", redis.ZAddArgs{
-		GT: true, Members: []redis.Z{{Score: float64(at.UnixMilli()), Member: number}},
+		GT: true, Members: []redis.Z{{Score: float64(at.UnixMilli()), Member: message.NumberKey(number)}},
 	}).Err()
 	if err != nil {
 		return fmt.Errorf("ledger open session: %w", err)

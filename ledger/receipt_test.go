@@ -216,6 +216,89 @@ func TestReceipts(t *testing.T) {
 			require.Equal(b.t, message.Failed, b.receive(failure("m-1", b.now(), "1002", gupshup.ClassRecipient)).Status)
 			require.Len(b.t, b.sweep(ledger.SweepRequest{}).Requeue, 1)
 		}},
+		{"several attempts of one message are no guess", func(b *book) {
+			b.accept(b.message("a", message.Critical))
+			again := of(inDoubt, "a", 1)
+			again.Next, again.Delay = message.Queued, 0
+			b.claim("a", 1, "one")
+			b.commit(again)
+			b.ahead += time.Second
+			b.claim("a", 1, "two")
+			require.Equal(b.t, message.Delivered, b.receive(receipt("delivered", "m-1", b.now())).Status, "while the second is on the wire")
+			again.Attempt = 2
+			b.commit(again)
+			b.ahead += time.Minute
+			require.Equal(b.t, ledger.AlreadyDone, b.claim("a", 1, "three").Verdict)
+		}},
+		{"a claim that ran out is still on the wire", func(b *book) {
+			for _, id := range []string{"a", "b"} {
+				b.accept(b.message(id, message.Bulk))
+			}
+			b.claim("a", 1, "run-a")
+			b.commit(of(inDoubt, "a", 1))
+			b.claim("b", 1, "run-b")
+			b.ahead += lease + time.Second
+			b.sweep(ledger.SweepRequest{})
+			require.Equal(b.t, ledger.ReceiptParked, b.receive(receipt("delivered", "m-b", b.now())).Outcome)
+		}},
+		{"a commit corrects a claim of its own attempt", func(b *book) {
+			b.accept(b.message("a", message.Bulk))
+			b.claim("a", 1, "run")
+			b.commit(of(inDoubt, "a", 1))
+			require.Equal(b.t, message.Delivered, b.receive(receipt("delivered", "foreign", b.now())).Status)
+			require.Equal(b.t, message.Submitted, b.commit(of(taken, "a", 1)).Status)
+			require.Equal(b.t, taken.MessageID, b.get("a").MessageID)
+			require.Empty(b.t, b.get("a").Receipts)
+			require.Equal(b.t, message.Failed, b.receive(failure(taken.MessageID, b.now(), "131026", gupshup.ClassRecipient)).Status)
+		}},
+		{"receipts of a purged message leave the next one of its id alone", func(b *book) {
+			mid := b.sent("a")
+			b.receive(failure(mid, b.now(), "1008", gupshup.ClassConsent))
+			q := b.sweep(ledger.SweepRequest{}).Requeue[0]
+			b.claim("a", q.Generation, "decider")
+			b.resolve(ledger.Resolution{ID: "a", Attempt: 1, Token: "decider", Next: message.Dead, Code: "1008", Spends: true})
+			require.NoError(b.t, b.Purge(context.Background(), b.sender, "a"))
+			b.ahead += time.Second
+			b.accept(b.message("a", message.Default))
+			require.Equal(b.t, ledger.ReceiptIgnored, b.receive(failure(mid, b.now(), "1008", gupshup.ClassConsent)).Outcome)
+			require.Equal(b.t, message.Queued, b.get("a").Status)
+			_, err := b.Find(context.Background(), b.sender, mid)
+			require.ErrorIs(b.t, err, ledger.ErrNotFound)
+		}},
+		{"a late refusal ends the doubt about an earlier attempt", func(b *book) {
+			b.accept(b.message("a", message.Critical))
+			again := of(inDoubt, "a", 1)
+			again.Next, again.Delay = message.Queued, 0
+			b.claim("a", 1, "one")
+			b.commit(again)
+			b.ahead += time.Second
+			b.claim("a", 1, "two")
+			late := of(terminal, "a", 1)
+			b.commit(late)
+			require.Equal(b.t, ledger.OutcomeRefused, b.get("a").Attempts[0].Outcome)
+			require.Equal(b.t, ledger.ReceiptParked, b.receive(receipt("delivered", "m-1", b.now())).Outcome)
+		}},
+		{"WhatsApp's id is learned from whichever receipt tells it first", func(b *book) {
+			mid, wa := b.sent("a"), "wamid.HBgMOTE5ODc2NTQzMjEwFQIAERgSQkE4RTFDN0YzQzQ2RTU5RkU1AA=="
+			b.receive(receipt("billing", mid, b.now()))
+			r := receipt("sent", mid, b.now())
+			r.WhatsAppID = wa
+			b.receive(r)
+			require.Equal(b.t, message.Read, b.receive(receipt("read", wa, b.now())).Status)
+		}},
+		{"a number is one in all its forms", func(b *book) {
+			m := b.message("a", message.Bulk)
+			m.To = "525512345678"
+			b.accept(m)
+			b.claim("a", 1, "run")
+			b.commit(of(inDoubt, "a", 1))
+			r := receipt("sent", "m-1", b.now())
+			r.To = "5215512345678"
+			require.Equal(b.t, message.Sent, b.receive(r).Status)
+			require.NoError(b.t, b.Suppress(context.Background(), b.sender, []ledger.Suppression{{Number: r.To, Scope: gupshup.SuppressAll, Code: "opted-out", Source: "user-event"}}))
+			m.ID = "b"
+			require.Equal(b.t, message.Suppressed, b.accept(m).Status)
+		}},
 		{"two attempts in doubt to one number: nothing is guessed", func(b *book) {
 			for _, id := range []string{"a", "b"} {
 				b.accept(b.message(id, message.Bulk))
@@ -345,6 +428,10 @@ func TestReceiptsComeInAnyOrder(t *testing.T) {
 				switch event {
 				case "failed":
 					r.Code, r.Class, r.Reason = "131026", gupshup.ClassRecipient, "no"
+					other := r
+					other.Code, other.Class = "131000", gupshup.ClassTransient
+					other.At = base.Add(time.Duration(rapid.IntRange(0, 5).Draw(rt, "second of another failure")) * time.Second)
+					told = append(told, other)
 				case "billing":
 					r.Code = "utility"
 				}
@@ -419,7 +506,16 @@ func TestSuppression(t *testing.T) {
 		require.Equal(t, message.Suppressed, b.accept(b.message("still", message.Bulk)).Status)
 		n, err := b.Unsuppress(ctx, b.sender, number, "4915100000000")
 		require.NoError(t, err)
-		require.Equal(t, 1, n)
+		require.Equal(t, 1, n, "the user lifted the one for bulk")
+		byHand := []ledger.Suppression{{Number: number, Scope: gupshup.SuppressBulk, Code: "asked", Source: "hand", Until: b.now().Add(time.Hour)}}
+		require.NoError(t, b.Suppress(ctx, b.sender, byHand))
+		require.NoError(t, b.UnsuppressBulk(ctx, b.sender, number))
+		require.Equal(t, message.Suppressed, b.accept(b.message("by-hand", message.Bulk)).Status, "a user does not lift what a person decided")
+		b.ahead += time.Hour
+		b.sweep(ledger.SweepRequest{})
+		left, err := rdb.HLen(ctx, "gupdispatch:{"+b.sender+"}:suppress").Result()
+		require.NoError(t, err)
+		require.Zero(t, left, "what ran out is swept up")
 		require.Equal(t, message.Queued, b.accept(b.message("again", message.Bulk)).Status)
 		b.balanced()
 	})

@@ -88,8 +88,9 @@ func (l *Ledger) Find(ctx context.Context, sender, id string) (Record, error) {
 // parseRecord reads a record's fields: st status, pr priority, to, ct content, tp template id, fp fingerprint, gen generation,
 // at attempts, sp spent, fi first intent, in intent, pk parked ms, dl claim deadline, tok token, nb not before (a retry),
 // oc outcome, mid messageId, co code, cl class, re reason, wn the earlier attempt that stands and wm its messageId, wf waiting for,
-// ws since, od on in doubt, md metadata, fb fallback template, ft its id, uf whether it is used, sa send at, ex expires at,
-// ca created, ua updated, sl settled, log earlier attempts, rc receipts.
+// ws since, od on in doubt, md metadata, fb fallback template, ft its id, uf whether it is used, nk the number as keys have it, sa send at, ex expires at,
+// ca created, ua updated, sl settled, log earlier attempts, rc receipts, wi the attempt whose WhatsApp id
+// is in the index.
 func parseRecord(sender, id string, f map[string]string) Record {
 	rec := Record{
 		ID: id, Sender: sender, To: f["to"], Priority: message.Priority(f["pr"]), Status: message.Status(f["st"]),

@@ -36,12 +36,13 @@ var (
 	parkedScript   = load("parked")
 	hearingScript  = load("hearing")
 	suppressScript = load("suppress", "failure")
+	resumeScript   = load("resume")
 )
 
 // scripts lists all of them.
 var scripts = []script{
 	acceptScript, claimScript, commitScript, resolveScript, sweepScript, replayScript, purgeScript, inspectScript, findScript,
-	receiveScript, parkedScript, hearingScript, suppressScript,
+	receiveScript, parkedScript, hearingScript, suppressScript, resumeScript,
 }
 
 // load reads a script; parts are the files of shared functions that it needs besides the common one.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gupdispatch/gupdispatch/gupshup"
+	"github.com/gupdispatch/gupdispatch/message"
 )
 
 // Suppression keeps a sender from sending to a number.
@@ -34,7 +35,7 @@ type suppressionJSON struct {
 func (l *Ledger) Suppress(ctx context.Context, sender string, list []Suppression) error {
 	_, errs := l.runEach(ctx, suppressScript, sender, len(list), func(i int) []any {
 		s := list[i]
-		return []any{s.Number, string(s.Scope), oneLine(s.Code), s.Source, millis(s.Until)}
+		return []any{message.NumberKey(s.Number), string(s.Scope), oneLine(s.Code), s.Source, millis(s.Until)}
 	})
 	for _, err := range errs {
 		if err != nil {
@@ -51,6 +52,7 @@ const bulkOnly = "/bulk"
 func (l *Ledger) Unsuppress(ctx context.Context, sender string, numbers ...string) (int, error) {
 	fields := make([]string, 0, 2*len(numbers))
 	for _, n := range numbers {
+		n = message.NumberKey(n)
 		fields = append(fields, n, n+bulkOnly)
 	}
 	n, err := l.rdb.HDel(ctx, prefix(sender)+"suppress", fields...).Result()
@@ -60,12 +62,11 @@ func (l *Ledger) Unsuppress(ctx context.Context, sender string, numbers ...strin
 	return int(n), nil
 }
 
-// UnsuppressBulk lets a number get bulk again: its user resumed marketing messages. What suppresses everything stays.
+// UnsuppressBulk lets a number get bulk again, because its user resumed marketing messages. What a person put on the list stays, and
+// so does what suppresses everything.
 func (l *Ledger) UnsuppressBulk(ctx context.Context, sender, number string) error {
-	if err := l.rdb.HDel(ctx, prefix(sender)+"suppress", number+bulkOnly).Err(); err != nil {
-		return fmt.Errorf("ledger unsuppress: %w", err)
-	}
-	return nil
+	_, err := l.run(ctx, resumeScript, sender, message.NumberKey(number)+bulkOnly)
+	return err
 }
 
 // Suppressions hands the sender's list to visit, in no order, until visit returns false. What has run out is left out.

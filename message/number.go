@@ -48,6 +48,31 @@ func NormaliseNumber(raw, region string) (string, error) {
 	return strings.TrimPrefix(phonenumbers.Format(number, phonenumbers.E164), "+"), nil
 }
 
+// otherForms are the numbers that WhatsApp and people write in two ways: with a digit for mobiles between the country or area code and
+// the rest, and without it. Callbacks may name the one where the message went to the other.
+var otherForms = []struct {
+	country string // with what stands before the digit
+	area    int    // digits between the two
+	digit   string
+	rest    int // digits behind it
+}{
+	{"52", 0, "1", 10}, // Mexico: 52 55 1234 5678, to WhatsApp often 521 55 1234 5678
+	{"54", 0, "9", 10}, // Argentina
+	{"55", 2, "9", 8},  // Brazil: the ninth digit, which older WhatsApp ids lack
+}
+
+// NumberKey turns international digits into the form under which a recipient is recognised, however a callback writes its number:
+// without the digits that mark mobiles in Mexico, Argentina and Brazil. It is for comparing only; what is sent to stays as given.
+func NumberKey(digits string) string {
+	for _, f := range otherForms {
+		at := len(f.country) + f.area
+		if strings.HasPrefix(digits, f.country) && len(digits) == at+1+f.rest && digits[at:at+1] == f.digit {
+			return digits[:at] + digits[at+1:]
+		}
+	}
+	return digits
+}
+
 // MaskNumber keeps what support needs to recognise a number (its first digits and the last two) and hides the rest:
 // 919876543210 becomes 9198******10. Of short numbers less is left, since they have less to hide behind.
 func MaskNumber(to string) string {

@@ -25,7 +25,7 @@ import (
 // Sender is a sender whose events are posted.
 type Sender struct {
 	Name   string
-	URL    string // absolute, http or https; may carry a query and userinfo, which no error and no log shows
+	URL    string // absolute, http or https; may carry a query, which no error and no log shows
 	Secret string // shared with the receiver, who verifies signatures with it
 }
 

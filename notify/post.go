@@ -20,7 +20,7 @@ const maxDrain = 64 << 10 // bytes of an answer that are read, to keep the conne
 // poster makes one HTTP attempt at a time at one receiver. It is safe for concurrent use.
 type poster struct {
 	url     string
-	host    string // what errors say instead of the URL, whose path, query and userinfo may be secret
+	host    string // what errors say instead of the URL, whose path and query may be secret
 	secret  string
 	http    *http.Client
 	timeout time.Duration

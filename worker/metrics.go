@@ -47,7 +47,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 // attempted counts one attempt.
 func (m *metrics) attempted(sender string, c ledger.Claim, status message.Status, took time.Duration) {
 	m.messages.WithLabelValues(sender, string(c.Priority), string(status)).Inc()
-	m.sendDuration.Observe(took.Seconds())
+	if took > 0 { // otherwise no request was made
+		m.sendDuration.Observe(took.Seconds())
+	}
 	if c.Attempt == 1 {
 		m.enqueueToSend.WithLabelValues(string(c.Priority)).Observe(c.Now.Sub(c.CreatedAt).Seconds())
 	}

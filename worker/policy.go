@@ -109,7 +109,7 @@ type verdict struct {
 func decideLate(f failure, l limits) verdict {
 	v := decide(f, l)
 	if f.expired && (v.action == retry || v.action == park) {
-		v.action, v.spends, v.hold, v.why = archive, true, nil, "failed, and its time is over"
+		v.action, v.spends, v.why = archive, true, "failed, and its time is over"
 	}
 	return v
 }

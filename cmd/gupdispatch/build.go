@@ -79,7 +79,9 @@ func (a *app) producer() (*producer.Producer, error) {
 	for i, s := range a.cfg.Senders {
 		senders[i] = producer.Sender{Name: s.Name, Region: s.DefaultRegion}
 	}
-	return producer.New(producer.Config{Redis: a.redis.general, Senders: senders, Expiry: byPriority(a.cfg.Expiry), Log: a.log})
+	return producer.New(producer.Config{
+		Redis: a.redis.general, Senders: senders, Expiry: byPriority(a.cfg.Expiry), Events: eventsKept(a.cfg.Senders), Log: a.log,
+	})
 }
 
 // inspector looks at asynq's queues. It needs no closing: its client is ours.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -41,6 +42,22 @@ func TestSendPrintsIDAndStatus(t *testing.T) {
 		made := decode[map[string]any](t, s.ok("send", "--to", testNumber, "--text", "Hello").out)
 		require.Equal(t, []string{"id", "status"}, keys(made))
 		require.Len(t, made["id"], 26)
+	})
+}
+
+// The application hears of its message from the beginning, whichever process takes it in.
+func TestSendIsAnEvent(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb, gupshuptest.Config{}, "")
+		file, err := os.ReadFile(s.file)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(s.file, bytes.Replace(file, []byte("burst: 10}"), []byte("burst: 10, events_max: 10}"), 1), 0o600))
+		s.ok("send", "--to", testNumber, "--text", "Hello", "--id", "a")
+		entries, err := rdb.XRange(t.Context(), "gupdispatch:{"+s.sender+"}:events", "-", "+").Result()
+		require.NoError(t, err)
+		require.Len(t, entries, 1)
+		require.Equal(t, "queued", entries[0].Values["status"])
 	})
 }
 

@@ -1,7 +1,7 @@
 -- accept takes a message in, or tells what became of it if it is here already.
 -- ARGV: 2 id, 3 fingerprint, 4 priority, 5 to, 6 content, 7 template id, 8 send at (ms, 0 now), 9 expires at (ms, 0 never),
 --       10 in-doubt rule, 11 metadata, 12 how long it may wait if it has no expiry of its own (ms, 0 for ever),
---       13 fallback template, 14 its id
+--       13 fallback template, 14 its id, 15 the number as keys have it, if that is another form
 -- Returns: {'accepted' | 'exists' | 'conflict', status, '1' if its first task is still to be enqueued}
 local id, fingerprint, priority = ARGV[2], ARGV[3], ARGV[4]
 local key = record(id)
@@ -19,6 +19,7 @@ also('od', ARGV[10])
 also('md', ARGV[11])
 also('fb', ARGV[13])
 also('ft', ARGV[14])
+also('nk', ARGV[15])
 if expires_at > 0 then
   also('ex', int(expires_at))
   redis.call('ZADD', P .. 'expiry', int(expires_at), id)
@@ -27,9 +28,9 @@ if send_at > now then also('sa', int(send_at)) end
 redis.call('HSET', key, unpack(fields))
 count('accepted', 1)
 count('queued', 1)
-local r = { st = 'queued', pr = priority, to = ARGV[5] }
+local r = { st = 'queued', pr = priority, to = ARGV[5], nk = ARGV[15] ~= '' and ARGV[15] or nil }
 publish(id, r, '', 'queued', {})
-local entry = suppressed(r.to, priority)
+local entry = suppressed(phone(r), priority)
 if entry then
   r.ex = expires_at > 0 and int(expires_at) or nil
   suppress_now(id, r, entry)

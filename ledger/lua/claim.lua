@@ -25,7 +25,7 @@ end
 -- choose decides what to send to a user who may not have written to us within a day.
 local function choose()
   if ARGV[7] ~= '1' or r.tp then return end
-  local last = num(redis.call('ZSCORE', P .. 'session', r.to))
+  local last = num(redis.call('ZSCORE', P .. 'session', phone(r)))
   if now - last < 86400000 then
     template, content = nil, r.ct
     if r.uf then redis.call('HDEL', key, 'uf') end
@@ -76,7 +76,7 @@ if r.ex and now >= num(r.ex) then
   return reply('expired')
 end
 
-local entry = suppressed(r.to, priority)
+local entry = suppressed(phone(r), priority)
 if entry then
   suppress_now(id, r, entry)
   return reply('suppressed')

@@ -24,9 +24,9 @@ local priority = r.pr
 -- own gives the messageId to this attempt. If a callback had given it to another, that was a mistake.
 local function own()
   local bucket = P .. 'x:' .. int(math.floor(now / 86400000)) .. ':' .. ARGV[13]
-  if redis.call('HSETNX', bucket, ARGV[14], id .. ':' .. int(attempt)) == 0 then
-    local other, k = string.match(redis.call('HGET', bucket, ARGV[14]), '^(.*):(%d+)$')
-    redis.call('HSET', bucket, ARGV[14], id .. ':' .. int(attempt))
+  if redis.call('HSETNX', bucket, ARGV[14], id .. ':' .. int(attempt) .. ':' .. stamp(r)) == 0 then
+    local other, k = string.match(redis.call('HGET', bucket, ARGV[14]), '^(.*):(%d+):%d+$')
+    redis.call('HSET', bucket, ARGV[14], id .. ':' .. int(attempt) .. ':' .. stamp(r))
     if other ~= id or num(k) ~= attempt then disown(other, num(k), id, r, attempt, window) end
   elseif redis.call('HLEN', bucket) == 1 then
     redis.call('EXPIRE', bucket, kept)
@@ -37,6 +37,10 @@ end
 local function succeed()
   local latest, before = attempt == num(r.at), num(r.at) > 1 and good(r) or 0
   local known = attempts(r)[attempt]
+  if known and known.outcome == 'submitted' and known.mid ~= mid then -- a callback of something else had claimed it
+    forget(id, r, attempt)
+    if latest and legal(r.st, 'in_doubt') then move(id, r, 'in_doubt') end
+  end
   if latest then
     r.oc, r.mid = 'submitted', mid
     if legal(r.st, 'submitted') then
@@ -58,6 +62,12 @@ end
 -- A word about an earlier attempt, while a later one is planned or under way.
 if attempt ~= num(r.at) then
   local known = attempts(r)[attempt]
+  if known and known.outcome == 'in_doubt' and outcome ~= 'submitted' and outcome ~= 'in_doubt' then
+    -- Gupshup said no, after all: no callback may claim it any more.
+    remember(id, r, attempt, int(known.at), outcome, '', code)
+    leave_doubt(id, r, attempt)
+    return { r.st, 'noted' }
+  end
   if outcome ~= 'submitted' or known and known.mid == mid then return { r.st, 'repeated' } end
   succeed()
   return { r.st, 'noted' }

@@ -17,6 +17,12 @@ local function record(id) return P .. 'm:' .. id end
 local function legal(from, to) return string.find(LEGAL, ' ' .. from .. '>' .. to .. ' ', 1, true) end
 local function settled(st) return string.find(SETTLED, ' ' .. st .. ' ', 1, true) end
 
+-- phone is a record's number as all keys have it: forms of one number that WhatsApp takes for the same are one there.
+local function phone(r) return r.nk or r.to end
+
+-- stamp tells a record from another one that had the same id before.
+local function stamp(r) return int(num(r.ca) % 1000000) end
+
 -- read returns a record's fields by name, or nil if there is none.
 local function read(id)
   local flat = redis.call('HGETALL', record(id))
@@ -65,6 +71,8 @@ local function move(id, r, to, ...)
   if not legal(from, to) then error('illegal step ' .. from .. ' to ' .. to) end
   count(from, -1)
   count(to, 1)
+  if from == 'sending' then redis.call('ZREM', P .. 'wire', phone(r) .. ':' .. id) end
+  if to == 'sending' then redis.call('ZADD', P .. 'wire', 0, phone(r) .. ':' .. id) end
   if from == 'dead' then redis.call('ZREM', P .. 'dead', id) end
   if to == 'dead' then redis.call('ZADD', P .. 'dead', int(now), id) end
   local first_end = settled(to) and to ~= 'dead' and (from == 'dead' or not settled(from))

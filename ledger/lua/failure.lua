@@ -24,6 +24,7 @@ local function suppress(number, scope, code, source, till)
   old = old and cjson.decode(old)
   if old and (old['until'] == 0 or (till ~= 0 and old['until'] >= till)) then return end
   -- Times go in as text: cjson would write them as 1.7e+12.
+  redis.call(till > 0 and 'ZADD' or 'ZREM', P .. 'suppress:until', unpack(till > 0 and { int(till), field } or { field }))
   redis.call('HSET', P .. 'suppress', field, string.sub(cjson.encode({ scope = scope, code = code, source = source }), 1, -2)
     .. ',"since":' .. int(now) .. ',"until":' .. int(till) .. '}')
 end
@@ -35,7 +36,6 @@ local function suppressed(number, priority)
   for i = 1, 2 do
     local entry = entries[i] and cjson.decode(entries[i])
     if entry and (entry['until'] == 0 or entry['until'] > now) then return entry end
-    if entry then redis.call('HDEL', P .. 'suppress', suppression_field(number, entry.scope)) end -- it ran out
   end
 end
 
@@ -50,5 +50,5 @@ end
 -- which priorities, how long (ms), at most (ms), what to suppress of the number ('', 'all', 'bulk'), for how long (ms, 0 for ever).
 local function follow(r, class, code, given)
   if given[1] ~= '' then set_hold(given[1], class, code, given[2], num(given[3]), num(given[4])) end
-  if given[5] ~= '' then suppress(r.to, given[5], code, 'code', num(given[6]) > 0 and now + num(given[6]) or 0) end
+  if given[5] ~= '' then suppress(phone(r), given[5], code, 'code', num(given[6]) > 0 and now + num(given[6]) or 0) end
 end

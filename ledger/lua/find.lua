@@ -4,6 +4,9 @@
 local today = math.floor(now / 86400000)
 for day = today + 1, today - num(ARGV[4]), -1 do
   local id = redis.call('HGET', P .. 'x:' .. int(day) .. ':' .. ARGV[2], ARGV[3])
-  if id then return string.match(id, '^(.*):%d+$') end
+  if id then
+    local found, mark = string.match(id, '^(.*):%d+:(%d+)$')
+    return stamp({ ca = redis.call('HGET', record(found), 'ca') or '' }) == mark and found
+  end
 end
 return false

@@ -27,7 +27,7 @@ local function standing(r, n, outcome)
   local level, sent_at, failed_at, failure = outcome == 'submitted' and 1 or 0, 0, -1, nil
   for k, letter, at, code in string.gmatch(r.rc or '', '(%d+)\t(%a)\t(%d+)\t([^\n]*)\n') do
     if num(k) == n then
-      if letter == 'f' and num(at) > failed_at then failed_at, failure = num(at), code end
+      if letter == 'f' and (num(at) > failed_at or num(at) == failed_at and code > failure) then failed_at, failure = num(at), code end
       if letter == 's' then sent_at = num(at) end
       level = math.max(level, LEVEL_OF[letter] or 0)
     end
@@ -57,20 +57,21 @@ local function note(id, r, n, letter, at, code)
   return not found
 end
 
-local function index(bucket, field, id, n, kept)
+-- index remembers which attempt of which record a messageId, Gupshup's or WhatsApp's, belongs to.
+local function index(bucket, field, id, r, n, kept)
   local key = P .. 'x:' .. int(math.floor(now / 86400000)) .. ':' .. bucket
-  redis.call('HSET', key, field, id .. ':' .. int(n))
+  redis.call('HSET', key, field, id .. ':' .. int(n) .. ':' .. stamp(r))
   if redis.call('HLEN', key) == 1 then redis.call('EXPIRE', key, kept) end
 end
 
--- lookup finds the message and the attempt that a messageId, Gupshup's or WhatsApp's, belongs to.
+-- lookup finds them again: id, attempt, stamp.
 local function lookup(bucket, field, days)
   local today = math.floor(now / 86400000)
   for day = today, today - days, -1 do
     local found = redis.call('HGET', P .. 'x:' .. int(day) .. ':' .. bucket, field)
     if found then
-      local id, n = string.match(found, '^(.*):(%d+)$')
-      return id, num(n)
+      local id, n, mark = string.match(found, '^(.*):(%d+):(%d+)$')
+      return id, num(n), mark
     end
   end
 end
@@ -108,7 +109,14 @@ local function advance(id, r, before, reason)
     if mine ~= -1 then return end
     target = 'failed'
   end
-  if r.st == target then return end
+  if r.st == target then
+    if target == 'failed' and not r.tok and failure ~= (r.co or '') .. ' ' .. (r.cl or '') then -- the later failure counts
+      r.co, r.cl = string.match(failure, '^(.*) (.*)$')
+      r.re = reason or ''
+      redis.call('HSET', record(id), 'co', r.co, 'cl', r.cl, 're', r.re)
+    end
+    return
+  end
   local via = not legal(r.st, target) and target ~= 'failed' and legal(r.st, 'submitted') and legal('submitted', target)
   if not legal(r.st, target) and not via then return end
 
@@ -149,7 +157,8 @@ local function park(mid, line, to, most)
   if redis.call('LLEN', list) < 20 then redis.call('RPUSH', list, line) end
   redis.call('PEXPIRE', list, PARKED_FOR + 60000)
   if to ~= '' then
-    redis.call('SADD', P .. 'parkedto:' .. to, mid)
+    redis.call('ZADD', P .. 'parkedto:' .. to, 'NX', int(now), mid)
+    redis.call('ZREMRANGEBYSCORE', P .. 'parkedto:' .. to, '-inf', int(now - PARKED_FOR))
     redis.call('PEXPIRE', P .. 'parkedto:' .. to, PARKED_FOR)
   end
   local old = redis.call('ZRANGEBYSCORE', P .. 'parked', '-inf', int(now - PARKED_FOR), 'LIMIT', 0, 10)
@@ -184,7 +193,7 @@ local function unpark(id, r, n, mid, kept)
   local reason
   for _, line in ipairs(lines) do
     local e = parse_parked(line)
-    if e.to ~= '' then redis.call('SREM', P .. 'parkedto:' .. e.to, mid) end
+    if e.to ~= '' then redis.call('ZREM', P .. 'parkedto:' .. e.to, mid) end
     local _, text = take_in(id, r, n, e, kept)
     reason = text or reason
   end
@@ -192,11 +201,12 @@ local function unpark(id, r, n, mid, kept)
 end
 
 take_in = function(id, r, n, e, kept)
-  local first = not string.find('\n' .. (r.rc or ''), '\n' .. int(n) .. '\t', 1, true)
   local new = note(id, r, n, e.letter, e.at, e.letter == 'f' and e.code .. ' ' .. e.class or e.code)
   local reason = e.letter == 'f' and e.reason or nil
-  if first and e.wa ~= '' then
-    index(e.wa_bucket, e.wa_field, id, n, kept)
+  if e.wa ~= '' and num(r.wi) ~= n then
+    r.wi = n
+    redis.call('HSET', record(id), 'wi', n) -- WhatsApp's id of this attempt is in the index
+    index(e.wa_bucket, e.wa_field, id, r, n, kept)
     local _, text = unpark(id, r, n, e.wa, kept)
     reason = text or reason
   end
@@ -209,26 +219,22 @@ local function doubt_key(to) return P .. 'doubt:' .. to end
 
 -- enter_doubt makes an attempt claimable by a callback.
 local function enter_doubt(id, r, n, window)
-  redis.call('ZADD', doubt_key(r.to), r['in'], id .. ':' .. int(n))
-  redis.call('PEXPIRE', doubt_key(r.to), window + PARKED_FOR)
+  redis.call('ZADD', doubt_key(phone(r)), r['in'], id .. ':' .. int(n))
+  redis.call('PEXPIRE', doubt_key(phone(r)), window + PARKED_FOR)
 end
 
-local function leave_doubt(id, r, n) redis.call('ZREM', doubt_key(r.to), id .. ':' .. int(n)) end
+local function leave_doubt(id, r, n) redis.call('ZREM', doubt_key(phone(r)), id .. ':' .. int(n)) end
 
--- sending_to says whether a request to that number is on the wire, whose receipt this might be. All that are stand in the due set
--- with the end of their claims; where there are too many to look at, it may well be.
-local function sending_to(to)
-  local most = 2000
-  local near = redis.call('ZRANGEBYSCORE', P .. 'due', int(now - 60000), int(now + 60000), 'LIMIT', 0, most)
-  if #near == most then return true end
-  for _, id in ipairs(near) do
-    local m = redis.call('HMGET', record(id), 'st', 'to')
-    if m[1] == 'sending' and m[2] == to then return true end
+-- sending_to says whether a request of another message to that number is on the wire, whose receipt this might be.
+local function sending_to(to, except)
+  for _, member in ipairs(redis.call('ZRANGEBYLEX', P .. 'wire', '[' .. to .. ':', '(' .. to .. ';', 'LIMIT', 0, 2)) do
+    if member ~= to .. ':' .. except then return true end
   end
   return false
 end
 
--- candidate answers the one attempt that a receipt of this time, for this number, can be about: nil if there is none or several.
+-- candidate answers the attempt that a receipt of this time, for this number, can be about: nil if there is none, or if it may be
+-- another message's. Of several attempts of one message it is the latest: whichever it was, the message arrived.
 local function candidate(to, at, window)
   local id, n
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', doubt_key(to), int(at - window), int(at + SKEW))) do
@@ -237,13 +243,13 @@ local function candidate(to, at, window)
     local a = r and attempts(r)[num(k)]
     if not a or a.outcome ~= 'in_doubt' then
       redis.call('ZREM', doubt_key(to), member)
-    elseif id then
+    elseif id and id ~= other then
       return nil
     else
       id, n = other, num(k)
     end
   end
-  if id and not sending_to(to) then return id, n end
+  if id and not sending_to(to, id) then return id, n end
 end
 
 -- adopt writes down that attempt n is the one of a receipt that claims it.
@@ -254,27 +260,27 @@ local function adopt(id, r, n, e, kept)
   else
     remember(id, r, n, int(attempts(r)[n].at), 'submitted', e.mid, '')
   end
-  index(e.bucket, e.field, id, n, kept)
+  index(e.bucket, e.field, id, r, n, kept)
   leave_doubt(id, r, n)
 end
 
 -- look_back sees whether receipts that came already are about attempt n, which is in doubt. Answers whether they were, in which case
 -- the message stands where they put it.
 local function look_back(id, r, n, window, kept)
-  local set, found = P .. 'parkedto:' .. r.to, nil
+  local set, found = P .. 'parkedto:' .. phone(r), nil
   local intent = attempts(r)[n].at
-  for _, mid in ipairs(redis.call('SMEMBERS', set)) do
+  for _, mid in ipairs(redis.call('ZRANGE', set, 0, -1)) do
     local line = redis.call('LINDEX', P .. 'parked:' .. mid, 0)
     local e = line and parse_parked(line)
     if not e then
-      redis.call('SREM', set, mid)
+      redis.call('ZREM', set, mid)
     elseif e.at >= intent - SKEW and e.at <= intent + window then
       if found then return false end
       found = e
     end
   end
   if not found then return false end
-  local other, k = candidate(r.to, found.at, window)
+  local other, k = candidate(phone(r), found.at, window)
   if other ~= id or k ~= n then return false end
   local before = good(r)
   adopt(id, r, n, found, kept)
@@ -283,22 +289,28 @@ local function look_back(id, r, n, window, kept)
   return true
 end
 
--- disown takes a messageId away from an attempt that had claimed it, since a commit says that it is another's: the receipts go with
--- it, and the attempt is in doubt again.
-local function disown(id, k, to_id, to_r, to_n, window)
-  local r = read(id)
-  local a = r and attempts(r)[k]
-  if not a or a.outcome ~= 'submitted' then return end
-  local rest = {}
-  for n, letter, at, code in string.gmatch(r.rc or '', '(%d+)\t(%a)\t(%d+)\t([^\n]*)\n') do
-    if num(n) == k then
-      note(to_id, to_r, to_n, letter, num(at), code)
+-- forget takes the notes of attempt n out of the record, and answers them.
+local function forget(id, r, n)
+  local rest, gone = {}, {}
+  for k, letter, at, code in string.gmatch(r.rc or '', '(%d+)\t(%a)\t(%d+)\t([^\n]*)\n') do
+    if num(k) == n then
+      gone[#gone + 1] = { letter, num(at), code }
     else
-      rest[#rest + 1] = n .. '\t' .. letter .. '\t' .. at .. '\t' .. code .. '\n'
+      rest[#rest + 1] = k .. '\t' .. letter .. '\t' .. at .. '\t' .. code .. '\n'
     end
   end
   r.rc = table.concat(rest)
   redis.call('HSET', record(id), 'rc', r.rc)
+  return gone
+end
+
+-- disown takes a messageId away from an attempt that had claimed it, since a commit says that it is another's: the receipts go with
+-- it, and the attempt is in doubt again.
+local function disown(id, k, to_id, to_r, to_n, window)
+  local r = id == to_id and to_r or read(id)
+  local a = r and attempts(r)[k]
+  if not a or a.outcome ~= 'submitted' then return end
+  for _, l in ipairs(forget(id, r, k)) do note(to_id, to_r, to_n, l[1], l[2], l[3]) end
   if k == num(r.at) then
     r.oc, r.mid = 'in_doubt', nil
     redis.call('HSET', record(id), 'oc', 'in_doubt')
@@ -306,8 +318,8 @@ local function disown(id, k, to_id, to_r, to_n, window)
   else
     remember(id, r, k, int(a.at), 'in_doubt', '', '')
   end
-  redis.call('ZADD', doubt_key(r.to), int(a.at), id .. ':' .. int(k))
-  redis.call('PEXPIRE', doubt_key(r.to), window + PARKED_FOR)
+  redis.call('ZADD', doubt_key(phone(r)), int(a.at), id .. ':' .. int(k))
+  redis.call('PEXPIRE', doubt_key(phone(r)), window + PARKED_FOR)
   if good(r) == 0 and legal(r.st, 'in_doubt') then
     move(id, r, 'in_doubt', 'co', 'receipt_of_another', 'cl', 'in_doubt', 're', 'the receipts that had claimed it were about another message')
     place(id, r.pr, 'due', now)

@@ -10,7 +10,7 @@ if e.at == 0 then e.at = now end
 redis.call('HSET', P .. 'heard', 'last', int(now))
 if e.mid == '' then return { 'ignored', '', 0, '' } end
 
-local id, n = lookup(e.bucket, e.field, days)
+local id, n, mark = lookup(e.bucket, e.field, days)
 if not id and e.letter ~= 'b' and e.to ~= '' and redis.call('EXISTS', doubt_key(e.to)) == 1 then
   id, n = candidate(e.to, e.at, window)
   if id then
@@ -28,7 +28,7 @@ if not id then
   return { 'parked', '', 0, '' }
 end
 local r = read(id)
-if not r then return { 'ignored', id, n, '' } end
+if not r or stamp(r) ~= mark then return { 'ignored', id, n, '' } end -- retired, or purged and another has its id now
 local before = good(r)
 local new, reason = take_in(id, r, n, e, kept)
 advance(id, r, before, reason)

@@ -48,6 +48,12 @@ end
 
 for _, id in ipairs(upto('due', int(now), most)) do requeue(id, 'due') end
 
+for _, field in ipairs(upto('suppress:until', int(now), most)) do
+  local entry = redis.call('HGET', P .. 'suppress', field)
+  local till = entry and cjson.decode(entry)['until']
+  if till and till ~= 0 and till <= now then redis.call('HDEL', P .. 'suppress', field) end
+  redis.call('ZREM', P .. 'suppress:until', field)
+end
 redis.call('ZREMRANGEBYSCORE', P .. 'session', '-inf', int(now - 86400000))
 
 -- asynq hands out first in, first out. So a task that is older than one already claimed has been overtaken: it is lost.
