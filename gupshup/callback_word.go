@@ -67,7 +67,12 @@ func (w word) id() string {
 // phone is an international number's digits; empty for everything else, such as the literal "callbackSetPhone" that comes when
 // a callback URL is set.
 func (w word) phone() string {
-	digits := strings.TrimPrefix(string(w), "+")
+	digits := strings.Map(func(r rune) rune {
+		if strings.ContainsRune(" +-().", r) {
+			return -1
+		}
+		return r
+	}, string(w))
 	if len(digits) > maxPhone {
 		return ""
 	}

@@ -186,6 +186,7 @@ func TestReceipts(t *testing.T) {
 			rec := b.get("a")
 			require.Equal(b.t, mid, rec.MessageID)
 			require.Equal(b.t, ledger.OutcomeSubmitted, rec.Attempts[0].Outcome)
+			require.Equal(b.t, "claimed_by_callback", rec.Attempts[0].Code)
 			require.Equal(b.t, message.Delivered, b.receive(receipt("delivered", mid, b.now())).Status)
 			b.ahead += time.Hour
 			require.Empty(b.t, b.sweep(ledger.SweepRequest{}).Requeue)
@@ -285,6 +286,39 @@ func TestReceipts(t *testing.T) {
 			r.WhatsAppID = wa
 			b.receive(r)
 			require.Equal(b.t, message.Read, b.receive(receipt("read", wa, b.now())).Status)
+		}},
+		{"a dead letter to a suppressed number stays one", func(b *book) {
+			mid := b.sent("a")
+			b.receive(failure(mid, b.now(), "1002", gupshup.ClassRecipient))
+			q := b.sweep(ledger.SweepRequest{}).Requeue[0]
+			b.claim("a", q.Generation, "decider")
+			b.resolve(ledger.Resolution{
+				ID: "a", Attempt: 1, Token: "decider", Next: message.Dead, Code: "1002", Spends: true,
+				Suppress: gupshup.Suppression{Scope: gupshup.SuppressAll, For: time.Hour},
+			})
+			_, err := b.Replay(context.Background(), b.sender, "a", q.Generation)
+			var suppressed *ledger.SuppressedError
+			require.ErrorAs(b.t, err, &suppressed)
+			require.Equal(b.t, "1002", suppressed.Code)
+			run, err := b.Claim(context.Background(), ledger.ClaimRequest{Sender: b.sender, ID: "a", Generation: q.Generation, Token: "run", Lease: lease, Replay: true})
+			require.NoError(b.t, err)
+			require.Equal(b.t, ledger.AlreadyDead, run.Verdict)
+			_, err = b.Unsuppress(context.Background(), b.sender, number)
+			require.NoError(b.t, err)
+			_, err = b.Replay(context.Background(), b.sender, "a", q.Generation)
+			require.NoError(b.t, err)
+		}},
+		{"the code of a decision is not the attempt's", func(b *book) {
+			b.accept(b.message("a", message.Bulk))
+			b.claim("a", 1, "run")
+			b.commit(of(inDoubt, "a", 1))
+			b.ahead += doubtWindow
+			q := b.sweep(ledger.SweepRequest{}).Requeue[0]
+			b.claim("a", q.Generation, "decider")
+			b.resolve(ledger.Resolution{ID: "a", Attempt: 1, Token: "decider", Next: message.Dead, Code: "IN_DOUBT", Spends: true})
+			rec := b.get("a")
+			require.Equal(b.t, "IN_DOUBT", rec.Code)
+			require.Equal(b.t, "timeout", rec.Attempts[0].Code)
 		}},
 		{"a number is one in all its forms", func(b *book) {
 			m := b.message("a", message.Bulk)

@@ -87,7 +87,7 @@ func (l *Ledger) Find(ctx context.Context, sender, id string) (Record, error) {
 
 // parseRecord reads a record's fields: st status, pr priority, to, ct content, tp template id, fp fingerprint, gen generation,
 // at attempts, sp spent, fi first intent, in intent, pk parked ms, dl claim deadline, tok token, nb not before (a retry),
-// oc outcome, mid messageId, co code, cl class, re reason, wn the earlier attempt that stands and wm its messageId, wf waiting for,
+// oc outcome, ac its code, mid messageId, co code, cl class, re reason, wn the earlier attempt that stands and wm its messageId, wf waiting for,
 // ws since, od on in doubt, md metadata, fb fallback template, ft its id, uf whether it is used, nk the number as keys have it, sa send at, ex expires at,
 // ca created, ua updated, sl settled, log earlier attempts, rc receipts, wi the attempt whose WhatsApp id
 // is in the index.
@@ -106,7 +106,7 @@ func parseRecord(sender, id string, f map[string]string) Record {
 	_ = json.Unmarshal([]byte(f["fb"]), &rec.Fallback)
 	if n := int(parseInt(f["at"])); n > 0 {
 		rec.Attempts = []Attempt{{
-			N: n, At: fromMillis(parseInt(f["in"])), Outcome: Outcome(f["oc"]), MessageID: f["mid"], Code: f["co"],
+			N: n, At: fromMillis(parseInt(f["in"])), Outcome: Outcome(f["oc"]), MessageID: f["mid"], Code: f["ac"],
 		}}
 	}
 	for line := range strings.Lines(f["log"]) {
@@ -200,8 +200,15 @@ func (e *NotDeadError) Error() string {
 	return fmt.Sprintf("the message is %s, not a dead letter", e.Status)
 }
 
+// SuppressedError says that a dead letter cannot be replayed, because its number is on the suppression list.
+type SuppressedError struct{ Code string } // of the list's entry
+
+func (e *SuppressedError) Error() string {
+	return fmt.Sprintf("its number is suppressed (%s): take it off the list first, with gupdispatch suppress remove", e.Code)
+}
+
 // Replay makes a dead letter a queued message again and returns the task it needs. The caller enqueues it. generation is the
-// one that the caller saw in the dead letter's record. ErrNotFound or *NotDeadError if it is none.
+// one that the caller saw in the dead letter's record. ErrNotFound or *NotDeadError if it is none, *SuppressedError if it would not be sent.
 func (l *Ledger) Replay(ctx context.Context, sender, id string, generation int) (Requeued, error) {
 	r, err := l.run(ctx, replayScript, sender, id, generation)
 	if err != nil {
@@ -229,6 +236,8 @@ func deadOnly(r reply) error {
 		return ErrNotFound
 	case "not_dead":
 		return &NotDeadError{Status: message.Status(r.text(1))}
+	case "suppressed":
+		return &SuppressedError{Code: r.text(1)}
 	}
 	return nil
 }

@@ -27,7 +27,7 @@ var (
 	commitScript  = load("commit", "failure", "receipt")
 	resolveScript = load("resolve", "failure")
 	sweepScript   = load("sweep")
-	replayScript  = load("replay")
+	replayScript  = load("replay", "failure")
 	purgeScript   = load("purge")
 	inspectScript = load("inspect")
 	findScript    = load("find")

@@ -201,7 +201,7 @@ type attempt struct {
 func (h *handler) answer(v verdict, code, reason string, c ledger.Claim) error {
 	switch v.action {
 	case archive:
-		h.metrics.deadLetters.WithLabelValues(h.name, v.code).Inc()
+		h.metrics.died(h.name, v.code)
 		return archived(deadText(v.code, reason, c.MessageID, c.Attempt))
 	case retry:
 		return &retryError{text: fmt.Sprintf("%s · %s · attempt %d", code, reason, c.Attempt), delay: v.delay, spent: v.spends}

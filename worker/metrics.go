@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"regexp"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,6 +43,18 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		reg.MustRegister(m.messages, m.sendDuration, m.enqueueToSend, m.deadLetters, m.paceWait)
 	}
 	return m
+}
+
+// codeForm is what codes look like that are worth a time series: Gupshup's and WhatsApp's numbers and our own names. A callback could
+// carry anything.
+var codeForm = regexp.MustCompile(`^(\d{1,6}|http_\w{1,16}|[a-z_]{1,24}|IN_DOUBT|NO_SESSION)$`)
+
+// died counts a dead letter.
+func (m *metrics) died(sender, code string) {
+	if !codeForm.MatchString(code) {
+		code = "other"
+	}
+	m.deadLetters.WithLabelValues(sender, code).Inc()
 }
 
 // attempted counts one attempt.

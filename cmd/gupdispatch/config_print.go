@@ -4,7 +4,9 @@ import (
 	"encoding"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -17,9 +19,21 @@ import (
 func effective(cfg *config.Config) *yaml.Node {
 	shown := *cfg
 	shown.Redis.URL = config.Secret{}
+	shown.Senders = slices.Clone(cfg.Senders)
+	for i := range shown.Senders {
+		shown.Senders[i].NotifyURL = withoutQuery(shown.Senders[i].NotifyURL)
+	}
 	node := toYAML(reflect.ValueOf(shown))
 	setKey(setKey(node, "redis", nil), "url", text(cfg.Redis.Address()))
 	return node
+}
+
+// withoutQuery hides a URL's query, where applications keep tokens.
+func withoutQuery(url string) string {
+	if before, _, found := strings.Cut(url, "?"); found {
+		return before + "?[redacted]"
+	}
+	return url
 }
 
 // setKey returns the value of a key of a mapping, after replacing it if one is given.

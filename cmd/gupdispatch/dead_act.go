@@ -53,7 +53,11 @@ func (a *app) act(c *cobra.Command, ids []string, f pickFlags, action deadAction
 	for _, t := range targets {
 		err := action.do(ctx, t)
 		var notDead *ledger.NotDeadError
+		var suppressed *ledger.SuppressedError
 		switch {
+		case errors.As(err, &suppressed):
+			a.env.note("%s of %s was left alone: %s", t.id, t.sender, suppressed)
+			continue
 		case errors.Is(err, ledger.ErrNotFound), errors.As(err, &notDead):
 			a.env.note("%s of %s was left alone: it is no dead letter any more", t.id, t.sender)
 			continue

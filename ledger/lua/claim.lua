@@ -44,7 +44,8 @@ if r.st == 'sending' then
   if now < num(r.dl) then return reply('busy') end
   -- Whoever claimed it is gone, and so is what Gupshup said. The intent stands, so it may have been sent.
   r.oc, r.co, r.cl, r.re = 'in_doubt', 'claim_lost', 'in_doubt', 'the worker that was sending it is gone'
-  move(id, r, 'in_doubt', 'oc', r.oc, 'co', r.co, 'cl', r.cl, 're', r.re)
+  r.ac = r.co
+  move(id, r, 'in_doubt', 'oc', r.oc, 'ac', r.ac, 'co', r.co, 'cl', r.cl, 're', r.re)
   r.tok = ''
   place(id, priority, 'due', now)
   enter_doubt(id, r, num(r.at), num(ARGV[8]))
@@ -61,7 +62,7 @@ if r.st == 'in_doubt' or r.st == 'failed' then
   return reply('decide')
 end
 
-if r.st == 'dead' and replay then
+if r.st == 'dead' and replay and not suppressed(phone(r), priority) then
   -- As if new, save for its history: a person decided that it is worth another budget of attempts.
   r.sp, r.fi, r.pk, r.nb, r.ex = nil, nil, nil, nil, nil
   move(id, r, 'queued')
@@ -105,12 +106,12 @@ for i = 1, 3 do
 end
 
 local attempt = num(r.at)
-if attempt > 0 then remember(id, r, attempt, r['in'] or '0', r.oc or '', r.mid or '', r.co or '') end
+if attempt > 0 then remember(id, r, attempt, r['in'] or '0', r.oc or '', r.mid or '', r.ac or '') end
 if r.ws then redis.call('HSET', key, 'pk', int(num(r.pk) + now - num(r.ws))) end
-if attempt > 0 or r.ws then redis.call('HDEL', key, 'oc', 'co', 'cl', 're', 'mid', 'nb', 'wf', 'ws') end
+if attempt > 0 or r.ws then redis.call('HDEL', key, 'oc', 'ac', 'co', 'cl', 're', 'mid', 'nb', 'wf', 'ws') end
 if r.ws then r.pk = int(num(r.pk) + now - num(r.ws)) end
 r.at, r.sp, r.fi, r['in'] = attempt + 1, num(r.sp) + 1, r.fi or int(now), int(now)
-r.co, r.cl, r.re, r.mid, r.oc = nil, nil, nil, nil, nil
+r.co, r.cl, r.re, r.mid, r.oc, r.ac = nil, nil, nil, nil, nil, nil
 move(id, r, 'sending', 'at', r.at, 'sp', r.sp, 'fi', r.fi, 'tok', token, 'in', int(now), 'dl', int(now + lease))
 place(id, priority, 'due', now + lease)
 return reply('send')

@@ -42,13 +42,14 @@ local function succeed()
     if latest and legal(r.st, 'in_doubt') then move(id, r, 'in_doubt') end
   end
   if latest then
-    r.oc, r.mid = 'submitted', mid
+    r.oc, r.mid, r.ac = 'submitted', mid, nil
     if legal(r.st, 'submitted') then
       move(id, r, 'submitted', 'oc', outcome, 'mid', mid)
-      redis.call('HDEL', key, 'dl', 'tok', 'nb', 'wf', 'ws', 'co', 'cl', 're', 'wn', 'wm')
+      redis.call('HDEL', key, 'dl', 'tok', 'nb', 'wf', 'ws', 'ac', 'co', 'cl', 're', 'wn', 'wm')
       place(id, priority)
     else
       redis.call('HSET', key, 'oc', outcome, 'mid', mid)
+      redis.call('HDEL', key, 'ac')
     end
   else
     remember(id, r, attempt, int(known and known.at or now), 'submitted', mid, '')
@@ -98,7 +99,7 @@ if r.st ~= 'sending' and r.st ~= 'in_doubt' then
   return { r.st, 'noted' }
 end
 
-local fields = { 'oc', outcome, 'co', code, 'cl', class, 're', reason }
+local fields = { 'oc', outcome, 'ac', code, 'co', code, 'cl', class, 're', reason }
 if mid ~= '' then fields[#fields + 1] = 'mid'; fields[#fields + 1] = mid end
 if not spent then fields[#fields + 1] = 'sp'; fields[#fields + 1] = math.max(num(r.sp) - 1, 0) end
 if r.st == target then redis.call('HSET', key, unpack(fields)) else move(id, r, target, unpack(fields)) end

@@ -8,6 +8,7 @@
 local LEVELS = { 'submitted', 'enqueued', 'sent', 'delivered', 'read' }
 local LEVEL_OF = { e = 2, s = 3, d = 4, r = 5 }
 local PARKED_FOR = 3600000 -- ms
+local CLAIMED = 'claimed_by_callback' -- what the story says of an attempt that had been in doubt
 local SKEW = 5000          -- ms by which Gupshup's and WhatsApp's clocks may differ from Redis's
 
 local function attempts(r)
@@ -17,7 +18,7 @@ local function attempts(r)
     list[num(n)] = { at = known and known.at or num(at), outcome = outcome, mid = mid, code = code }
   end
   local n = num(r.at)
-  if n > 0 and not list[n] then list[n] = { at = num(r['in']), outcome = r.oc or '', mid = r.mid or '', code = r.co or '' } end
+  if n > 0 and not list[n] then list[n] = { at = num(r['in']), outcome = r.oc or '', mid = r.mid or '', code = r.ac or '' } end
   return list
 end
 
@@ -49,7 +50,7 @@ local function note(id, r, n, letter, at, code)
     known[lines] = k .. '\t' .. l .. '\t' .. t .. '\t' .. c .. '\n'
   end
   if not found then
-    if lines >= 100 then return false end
+    if lines >= 100 and (letter == 'f' or letter == 'b') then return false end -- there are few others
     known[lines + 1] = int(n) .. '\t' .. letter .. '\t' .. int(at) .. '\t' .. code .. '\n'
   end
   r.rc = table.concat(known)
@@ -255,10 +256,10 @@ end
 -- adopt writes down that attempt n is the one of a receipt that claims it.
 local function adopt(id, r, n, e, kept)
   if n == num(r.at) then
-    r.oc, r.mid = 'submitted', e.mid
-    redis.call('HSET', record(id), 'oc', 'submitted', 'mid', e.mid)
+    r.oc, r.mid, r.ac = 'submitted', e.mid, CLAIMED
+    redis.call('HSET', record(id), 'oc', 'submitted', 'mid', e.mid, 'ac', CLAIMED)
   else
-    remember(id, r, n, int(attempts(r)[n].at), 'submitted', e.mid, '')
+    remember(id, r, n, int(attempts(r)[n].at), 'submitted', e.mid, CLAIMED)
   end
   index(e.bucket, e.field, id, r, n, kept)
   leave_doubt(id, r, n)

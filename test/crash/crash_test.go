@@ -26,7 +26,7 @@ const messagesVar = "CRASH_MESSAGES"
 
 const (
 	defaultMessages = 1500
-	refusedCode     = "1002"          // the refusal that ends as a dead letter at once
+	refusedCode     = "1008"          // the refusal that ends as a dead letter at once, and lets it be replayed
 	stretch         = 6               // kills of one worker before it is left unharmed and the other is killed
 	patience        = 8 * time.Second // how long a process may take to reach a point of its plan
 	losing          = .01             // share of Redis's replies that are lost on their way into a process
@@ -50,7 +50,7 @@ func faults() []gupshuptest.Rule {
 		often(.005, gupshuptest.Fault{Kind: gupshuptest.KindHang}),
 		often(.03, gupshuptest.Fault{Kind: gupshuptest.KindHTTP, Status: 503}),
 		often(.01, gupshuptest.Fault{Kind: gupshuptest.Kind429}),
-		often(.02, gupshuptest.Fault{Kind: gupshuptest.KindCode, Code: 1002}),
+		often(.02, gupshuptest.Fault{Kind: gupshuptest.KindCode, Code: 1008}),
 	}
 }
 
