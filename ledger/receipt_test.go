@@ -115,9 +115,7 @@ func TestReceipts(t *testing.T) {
 		{"a late receipt lifts a dead letter", func(b *book) {
 			mid := b.sent("a")
 			b.receive(failure(mid, b.now(), "1008", gupshup.ClassConsent))
-			q := b.sweep(ledger.SweepRequest{}).Requeue[0]
-			b.claim("a", q.Generation, "decider")
-			b.resolve(ledger.Resolution{ID: "a", Attempt: 1, Token: "decider", Next: message.Dead, Code: "1008", Spends: true})
+			b.buries("a", "1008")
 			require.Equal(b.t, message.Dead, b.get("a").Status)
 			require.Equal(b.t, message.Delivered, b.receive(receipt("delivered", mid, b.now())).Status)
 		}},
@@ -255,9 +253,7 @@ func TestReceipts(t *testing.T) {
 		{"receipts of a purged message leave the next one of its id alone", func(b *book) {
 			mid := b.sent("a")
 			b.receive(failure(mid, b.now(), "1008", gupshup.ClassConsent))
-			q := b.sweep(ledger.SweepRequest{}).Requeue[0]
-			b.claim("a", q.Generation, "decider")
-			b.resolve(ledger.Resolution{ID: "a", Attempt: 1, Token: "decider", Next: message.Dead, Code: "1008", Spends: true})
+			b.buries("a", "1008")
 			require.NoError(b.t, b.Purge(context.Background(), b.sender, "a"))
 			b.ahead += time.Second
 			b.accept(b.message("a", message.Default))
@@ -434,6 +430,13 @@ func TestReceipts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// buries decides, as the policy would, that a failed message is a dead letter.
+func (b *book) buries(id, code string) {
+	q := b.sweep(ledger.SweepRequest{}).Requeue[0]
+	b.claim(id, q.Generation, "decider")
+	b.resolve(ledger.Resolution{ID: id, Attempt: 1, Token: "decider", Next: message.Dead, Code: code, Spends: true})
 }
 
 func (b *book) resolve(d ledger.Resolution) {

@@ -206,8 +206,8 @@ func decodeLines[T any](t *testing.T, text string) []T {
 // keys lists the keys of a JSON object, sorted.
 func keys(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) }
 
-// dies makes a dead letter without a worker. A code of IN_DOUBT makes one that may have arrived.
-func (s *site) dies(sender, id, code string) {
+// claimed accepts a message and claims it, as a worker would.
+func (s *site) claimed(sender, id string) ledger.Claim {
 	s.t.Helper()
 	m := message.Message{ID: id, Sender: sender, To: testNumber, Content: gupshup.Content{Message: gupshup.Text{Text: "Hello " + id}}}
 	require.NoError(s.t, m.Normalise("", time.Now()))
@@ -216,6 +216,13 @@ func (s *site) dies(sender, id, code string) {
 	c, err := s.ledger.Claim(s.t.Context(), ledger.ClaimRequest{Sender: sender, ID: id, Generation: 1, Token: message.NewID(), Lease: time.Minute})
 	require.NoError(s.t, err)
 	require.Equal(s.t, ledger.Send, c.Verdict)
+	return c
+}
+
+// dies makes a dead letter without a worker. A code of IN_DOUBT makes one that may have arrived.
+func (s *site) dies(sender, id, code string) {
+	s.t.Helper()
+	c := s.claimed(sender, id)
 	commit := ledger.Commit{
 		Sender: sender, ID: id, Attempt: c.Attempt, Outcome: ledger.OutcomeRefused, Next: message.Dead, Spends: true,
 		Code: code, Class: gupshup.ClassRecipient, Reason: "Number Does Not Exist On WhatsApp",
@@ -223,7 +230,7 @@ func (s *site) dies(sender, id, code string) {
 	if code == worker.CodeInDoubt {
 		commit.Outcome, commit.Class, commit.Reason = ledger.OutcomeInDoubt, gupshup.ClassInDoubt, "the connection broke"
 	}
-	_, err = s.ledger.Commit(s.t.Context(), commit)
+	_, err := s.ledger.Commit(s.t.Context(), commit)
 	require.NoError(s.t, err)
 }
 

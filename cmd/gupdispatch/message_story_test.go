@@ -58,14 +58,8 @@ its recipient had no open session, so its fallback template takes its place
 // submits makes a message that Gupshup took, without a worker.
 func (s *site) submits(sender, id, messageID string) {
 	s.t.Helper()
-	m := message.Message{ID: id, Sender: sender, To: testNumber, Content: gupshup.Content{Message: gupshup.Text{Text: "Hello " + id}}}
-	require.NoError(s.t, m.Normalise("", time.Now()))
-	_, errs := s.ledger.Accept(s.t.Context(), []message.Message{m})
-	require.NoError(s.t, errs[0])
-	c, err := s.ledger.Claim(s.t.Context(), ledger.ClaimRequest{Sender: sender, ID: id, Generation: 1, Token: message.NewID(), Lease: time.Minute})
-	require.NoError(s.t, err)
-	require.Equal(s.t, ledger.Send, c.Verdict)
-	_, err = s.ledger.Commit(s.t.Context(), ledger.Commit{
+	c := s.claimed(sender, id)
+	_, err := s.ledger.Commit(s.t.Context(), ledger.Commit{
 		Sender: sender, ID: id, Attempt: c.Attempt, Outcome: ledger.OutcomeSubmitted, Next: message.Submitted, Spends: true, MessageID: messageID,
 	})
 	require.NoError(s.t, err)
