@@ -74,7 +74,7 @@ func (d *DeepAudit) problem(format string, args ...any) {
 }
 
 // AuditDeep counts the records instead of trusting the counters, and checks that each unsettled message has exactly one place:
-// a waiting set or the due set. Each message is looked at atomically, all of them together are not; so when messages move
+// a waiting set, the due set, or behind a hold. Each message is looked at atomically, all of them together are not; so when messages move
 // meanwhile it counts again, up to three times, and says so if they still did.
 func (l *Ledger) AuditDeep(ctx context.Context, sender string) (DeepAudit, error) {
 	var d DeepAudit
@@ -121,7 +121,15 @@ func (l *Ledger) recount(ctx context.Context, sender string) (DeepAudit, error) 
 	if err := l.scanRecords(ctx, sender, check); err != nil {
 		return d, err
 	}
-	for _, set := range []string{"waiting:critical", "waiting:default", "waiting:bulk", "due", "dead"} {
+	scopes, err := l.rdb.HKeys(ctx, prefix(sender)+"hold").Result()
+	if err != nil {
+		return d, fmt.Errorf("ledger scan: %w", err)
+	}
+	sets := []string{"waiting:critical", "waiting:default", "waiting:bulk", "due", "dead"}
+	for _, scope := range scopes {
+		sets = append(sets, "held:"+scope)
+	}
+	for _, set := range sets {
 		if err := l.scanSet(ctx, prefix(sender)+set, check); err != nil {
 			return d, err
 		}
@@ -151,22 +159,22 @@ func (l *Ledger) inspect(ctx context.Context, sender string, ids []string, seen 
 	return nil
 }
 
-// judge takes one line of the inspect script: id, status, priority, in waiting, in due, in dead.
+// judge takes one line of the inspect script: id, status, priority, number of places, in dead.
 func (d *DeepAudit) judge(r reply) {
 	id, status := r.text(0), message.Status(r.text(1))
-	waiting, due, dead := r.number(3), r.number(4), r.number(5)
+	places, dead := r.number(3), r.number(4)
 	switch {
 	case status == "":
-		if waiting+due+dead > 0 {
+		if places+dead > 0 {
 			d.problem("message %s stands in a set but has no record", id)
 		}
 		return // retired between the listing and the look
 	case !status.Valid():
 		d.problem("message %s has the unknown state %q", id, status)
-	case status.Settled() && waiting+due != 0:
-		d.problem("message %s is %s, but still waits (waiting %d, due %d)", id, status, waiting, due)
-	case !status.Settled() && waiting+due != 1:
-		d.problem("message %s is %s and has %d places instead of one", id, status, waiting+due)
+	case status.Settled() && places != 0:
+		d.problem("message %s is %s, but still waits in %d places", id, status, places)
+	case !status.Settled() && places != 1:
+		d.problem("message %s is %s and has %d places instead of one", id, status, places)
 	case (status == message.Dead) != (dead == 1):
 		d.problem("message %s is %s, but the list of dead letters says otherwise", id, status)
 	}

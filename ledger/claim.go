@@ -18,7 +18,8 @@ const (
 	Decide       Verdict = "decide"     // its last attempt is in doubt or failed by callback: the policy has to decide, then Resolve
 	Busy         Verdict = "busy"       // another run is sending it, or deciding about it
 	Wait         Verdict = "wait"       // its time has not come; the due set will bring it again
-	Held         Verdict = "held"       // a hold is on; it is parked until then
+	Held         Verdict = "held"       // it is parked: behind a hold, for its recipient, or for the day's budget
+	Ready        Verdict = "ready"      // to a claim that only looks: nothing is to be decided, so claim it when its slot has come
 	Stale        Verdict = "stale"      // a newer task stands for it
 	ExpiredNow   Verdict = "expired"    // its time was over: this claim ended it
 	Suppressed   Verdict = "suppressed" // the number is on the suppression list: this claim ended it
@@ -34,6 +35,8 @@ type ClaimRequest struct {
 	Token      string        // random, one per handler run
 	Lease      time.Duration // after it, whoever claims next takes the outcome for unknown
 	Replay     bool          // an operator pressed Run on the dead letter
+	Express    bool          // the task came by the express queue: as the probe of a hold, or for a decision
+	Look       bool          // only ask whether something is to be decided; nothing is claimed otherwise
 	Sessions   bool          // a session message needs a user who wrote within 24 hours; see Claim.NoSession
 }
 
@@ -56,7 +59,7 @@ type Claim struct {
 	Reason    string
 	MessageID string
 	Content   gupshup.Content // with Send
-	Until     time.Time       // with Held
+	Until     time.Time       // with Held: when it is tried again; zero if a person has to release it
 	CreatedAt time.Time
 	NoSession bool      // with Send: the session it needs is not open, and it has no fallback; commit it as refused
 	Intent    time.Time // when this attempt, or the last one, was claimed
@@ -73,8 +76,10 @@ func (c Claim) Age() time.Duration {
 // Claim asks whether the message may be sent now. With Send the intent is on record before it returns.
 // A record whose content cannot be read comes back as Send with a *ContentError: it must be committed as dead.
 func (l *Ledger) Claim(ctx context.Context, q ClaimRequest) (Claim, error) {
+	limits := l.cfg.Limits[q.Sender]
 	r, err := l.run(ctx, claimScript, q.Sender, q.ID, q.Generation, q.Token, q.Lease.Milliseconds(), flag(q.Replay), flag(q.Sessions),
-		l.cfg.DoubtWindow.Milliseconds(), int64(l.indexKept().Seconds()))
+		l.cfg.DoubtWindow.Milliseconds(), int64(l.indexKept().Seconds()), flag(q.Express), flag(q.Look),
+		limits.PairEvery.Milliseconds(), max(1, limits.PairBurst), limits.DailyRecipients)
 	if err != nil {
 		return Claim{}, err
 	}

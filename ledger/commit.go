@@ -24,14 +24,6 @@ const (
 	OutcomeInDoubt   Outcome = "in_doubt"  // it may have
 )
 
-// Hold is what a commit asks to be held, so that the messages behind it need not fail as well.
-type Hold struct {
-	Template   string             // the template's id; empty holds the sender
-	Priorities []message.Priority // empty: all
-	For        time.Duration      // doubled each time it runs out and the next attempt fails again
-	AtMost     time.Duration
-}
-
 // Commit records one attempt.
 type Commit struct {
 	Sender, ID string
@@ -46,14 +38,33 @@ type Commit struct {
 	Class      gupshup.Class
 	Reason     string
 	MessageID  string
-	Hold       *Hold
-	Suppress   gupshup.Suppression // of the recipient's number; its zero value leaves it alone
+	Template   string // the id of the template that was sent; empty for a session message
+	Follows
 }
+
+// Follows is what a failure asks for beyond its message.
+type Follows struct {
+	Hold     *Hold
+	Suppress gupshup.Suppression // of the recipient's number; its zero value leaves it alone
+	Guard    Guard               // what is held when many in a row fail in this way
+	Well     bool                // the failure concerns this message alone: its sender could send
+}
+
+// Guard is what a storm of equal failures holds, which are then not the messages' fault.
+type Guard string
+
+// What a storm holds.
+const (
+	GuardNothing  Guard = ""
+	GuardTemplate Guard = "template"
+	GuardSender   Guard = "sender"
+)
 
 // Committed tells what a commit or a decision did.
 type Committed struct {
 	Status  message.Status // where the message stands now
 	Applied bool           // false: the ledger knew better. Repeating a change that stands is answered like the change itself
+	Turned  bool           // applied, with another end than asked: a dead letter waits behind a hold, or what was to wait is dead
 	Gone    bool           // there is no record any more
 }
 
@@ -64,34 +75,44 @@ func (l *Ledger) Commit(ctx context.Context, c Commit) (Committed, error) {
 	args := append([]any{
 		c.ID, c.Attempt, string(c.Outcome), string(c.Next), c.Delay.Milliseconds(), c.WaitingFor, flag(c.Spends), oneLine(c.Code),
 		string(c.Class), oneLine(c.Reason), oneLine(c.MessageID), bucket, field, int64(l.indexKept().Seconds()), c.Slack.Milliseconds(),
-	}, follows(c.Hold, c.Suppress)...)
-	r, err := l.run(ctx, commitScript, c.Sender, append(args, l.cfg.DoubtWindow.Milliseconds())...)
+	}, c.args(c.Template)...)
+	args = append(append(args, l.cfg.DoubtWindow.Milliseconds()), l.pair(c.Sender)...)
+	r, err := l.run(ctx, commitScript, c.Sender, args...)
 	if err != nil {
 		return Committed{}, err
 	}
 	return committed(r), nil
 }
 
-// follows are the arguments of what a failure asks for beyond its message: see follow in lua/failure.lua.
-func follows(h *Hold, s gupshup.Suppression) []any {
+// args are the arguments of follow in lua/hold.lua.
+func (f Follows) args(template string) []any {
 	scope, priorities, holdFor, atMost := "", "", time.Duration(0), time.Duration(0)
-	if h != nil {
-		scope, holdFor, atMost = "sender", h.For, h.AtMost
-		switch {
-		case h.Template != "":
-			scope = "template:" + h.Template
-		case len(h.Priorities) > 0:
-			scope = "some" // beside a hold of the whole sender, neither hides the other
-		}
-		for _, p := range h.Priorities {
-			priorities += string(p) + " "
+	if h := f.Hold; h != nil {
+		scope, holdFor, atMost = h.scope(), h.For, h.AtMost
+		priorities = joined(h.Priorities)
+	}
+	guard := string(f.Guard)
+	if f.Guard == GuardTemplate {
+		if guard = ""; template != "" { // a session message has none: there is nothing to hold
+			guard = templateScope + template
 		}
 	}
-	return []any{scope, priorities, holdFor.Milliseconds(), atMost.Milliseconds(), string(s.Scope), s.For.Milliseconds()}
+	return []any{
+		scope, priorities, holdFor.Milliseconds(), atMost.Milliseconds(), string(f.Suppress.Scope), f.Suppress.For.Milliseconds(), guard, flag(f.Well),
+	}
+}
+
+// pair are the arguments that tell a script how fast one number may be written to.
+func (l *Ledger) pair(sender string) []any {
+	limits := l.cfg.Limits[sender]
+	return []any{limits.PairEvery.Milliseconds(), max(1, limits.PairBurst)}
 }
 
 func committed(r reply) Committed {
-	return Committed{Status: message.Status(r.text(0)), Applied: r.text(1) == "applied", Gone: r.text(1) == "gone"}
+	return Committed{
+		Status: message.Status(r.text(0)), Applied: r.text(1) == "applied" || r.text(1) == "turned",
+		Turned: r.text(1) == "turned", Gone: r.text(1) == "gone",
+	}
 }
 
 // Resolution is the policy's decision about a message in doubt, or failed by callback.
@@ -107,8 +128,8 @@ type Resolution struct {
 	Reason     string
 	Spends     bool          // whether the attempt counts
 	Slack      time.Duration // as in Commit
-	Hold       *Hold
-	Suppress   gupshup.Suppression
+	Template   string        // the id of the template that was sent; empty for a session message
+	Follows
 }
 
 // Resolve records a decision. It changes nothing when a receipt or another run was quicker.
@@ -116,7 +137,7 @@ func (l *Ledger) Resolve(ctx context.Context, d Resolution) (Committed, error) {
 	r, err := l.run(ctx, resolveScript, d.Sender, append([]any{
 		d.ID, d.Attempt, d.Token, string(d.Next), d.Delay.Milliseconds(), oneLine(d.Code), string(d.Class), oneLine(d.Reason),
 		d.WaitingFor, flag(d.Spends), d.Slack.Milliseconds(),
-	}, follows(d.Hold, d.Suppress)...)...)
+	}, append(d.args(d.Template), l.pair(d.Sender)...)...)...)
 	if err != nil {
 		return Committed{}, err
 	}

@@ -23,7 +23,11 @@
 //	P events                 stream of changes of state, if configured
 //	P count                  hash: accepted, retired, duplicates and one number for each state
 //	P mark                   zset priority by enqueue time of the latest message claimed
-//	P hold                   hash: sender, some (priorities), template:<id> → what is held, why and until when
+//	P hold                   hash: sender, some (priorities), template:<id> → what is held, why and until when, see hold.lua
+//	P held:<scope>           zset by priority and time: queued messages that wait behind a hold
+//	P pulse, P run           hashes: what went well while something was held, and failures in a row, see hold.lua
+//	P pair:<number>          string: when the next message to that number may go, see limit.lua
+//	P daily, P daily:line    zset number by time, string: recipients of the last 24 hours, see limit.lua
 //	P sweeper                hash: owner, till
 package ledger
 
@@ -47,7 +51,15 @@ type Config struct {
 	DoubtWindow   time.Duration                      // how long after an attempt in doubt a callback may claim it; default 2 minutes
 	ParkedMost    int                                // messageIds whose receipts are parked at a time, per sender; default 50,000
 	Events        map[string]int                     // by sender: how many entries its stream of events keeps; 0 or absent: none is written
+	Limits        map[string]Limits                  // by sender: what recipients and a day can take; absent: anything
 	Offset        func() time.Duration               // added to Redis's clock; nil in production, tests move time with it
+}
+
+// Limits bound what one recipient, and the recipients of one day, are sent. The zero value bounds nothing.
+type Limits struct {
+	PairEvery       time.Duration // the time between two messages to one number, in the long run; 0: no limit
+	PairBurst       int           // how many of them may go at once after a rest; less than 1 means 1
+	DailyRecipients int           // numbers that get templates outside a session within any 24 hours; 0: no limit
 }
 
 // Ledger keeps the records of any number of senders in one Redis.

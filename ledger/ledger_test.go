@@ -44,7 +44,17 @@ func (b *book) accept(m message.Message) ledger.Acceptance {
 }
 
 func (b *book) claim(id string, generation int, token string) ledger.Claim {
-	c, err := b.Claim(context.Background(), ledger.ClaimRequest{Sender: b.sender, ID: id, Generation: generation, Token: token, Lease: lease})
+	return b.ask(ledger.ClaimRequest{ID: id, Generation: generation, Token: token})
+}
+
+// express claims what the sweeper called for.
+func (b *book) express(id string, generation int, token string) ledger.Claim {
+	return b.ask(ledger.ClaimRequest{ID: id, Generation: generation, Token: token, Express: true})
+}
+
+func (b *book) ask(q ledger.ClaimRequest) ledger.Claim {
+	q.Sender, q.Lease = b.sender, lease
+	c, err := b.Claim(context.Background(), q)
 	require.NoError(b.t, err)
 	return c
 }
@@ -74,6 +84,9 @@ func (b *book) sweep(q ledger.SweepRequest) ledger.Sweep {
 		q.Most = 100
 	}
 	q.Lease = time.Second
+	if q.LetGo == 0 {
+		q.LetGo, q.Room = 100, 1000
+	}
 	if q.Grace == nil {
 		q.Grace = map[message.Priority]time.Duration{message.Critical: 3 * time.Second, message.Default: 15 * time.Second, message.Bulk: time.Minute}
 	}
@@ -283,27 +296,6 @@ func TestASecondSuccessIsKeptWhereverItComes(t *testing.T) {
 	})
 }
 
-func TestAHoldOfSomeDoesNotHideOneOfAll(t *testing.T) {
-	t.Parallel()
-	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
-		b := newBook(t, rdb)
-		for i, p := range []message.Priority{message.Bulk, message.Critical, message.Critical} {
-			b.accept(b.message(string(rune('a'+i)), p))
-		}
-		b.claim("a", 1, "run-a")
-		b.commit(of(ledger.Commit{
-			Outcome: ledger.OutcomeRefused, Next: message.Queued, WaitingFor: "spam", Delay: time.Hour, Code: "471", Class: gupshup.ClassSpam,
-			Hold: &ledger.Hold{Priorities: []message.Priority{message.Default, message.Bulk}, For: time.Hour, AtMost: time.Hour},
-		}, "a", 1))
-		require.Equal(t, ledger.Send, b.claim("b", 1, "run-b").Verdict)
-		b.commit(of(ledger.Commit{
-			Outcome: ledger.OutcomeRefused, Next: message.Queued, WaitingFor: "account", Delay: time.Minute, Code: "http_401", Class: gupshup.ClassAccount,
-			Hold: &ledger.Hold{For: time.Minute, AtMost: time.Minute},
-		}, "b", 1))
-		require.Equal(t, ledger.Held, b.claim("c", 1, "run-c").Verdict)
-	})
-}
-
 func TestARetryIsClaimedByItsTaskOrByTheSweeper(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
@@ -467,78 +459,6 @@ func TestSendAtAndExpiry(t *testing.T) {
 		s := b.sweep(ledger.SweepRequest{})
 		require.Len(t, s.Requeue, 1)
 		require.Equal(t, ledger.Send, b.claim("later", 2, "run-c").Verdict)
-		b.balanced()
-	})
-}
-
-func TestAHoldParksWhatComesAndLetsGoAfterItsTime(t *testing.T) {
-	t.Parallel()
-	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
-		b := newBook(t, rdb)
-		for _, id := range []string{"a", "b"} {
-			b.accept(b.message(id, message.Default))
-		}
-		b.claim("a", 1, "run-a")
-		held := of(ledger.Commit{
-			Outcome: ledger.OutcomeRefused, Next: message.Queued, WaitingFor: "account", Delay: time.Minute, Code: "http_401", Class: gupshup.ClassAccount,
-			Hold: &ledger.Hold{For: time.Minute, AtMost: 15 * time.Minute},
-		}, "a", 1)
-		b.commit(held)
-		c := b.claim("b", 1, "run-b")
-		require.Equal(t, ledger.Held, c.Verdict)
-		require.Equal(t, "account", b.get("b").WaitingFor)
-		b.balanced()
-
-		b.ahead += time.Minute + time.Second
-		require.Len(t, b.sweep(ledger.SweepRequest{}).Requeue, 2)
-		c = b.claim("a", 2, "run-c")
-		require.Equal(t, ledger.Send, c.Verdict)
-		require.Equal(t, 1, c.Spent, "waiting behind a hold spends nothing")
-		require.Less(t, c.Age(), 5*time.Second, "and does not age it")
-		held.Attempt = 2
-		b.commit(held)
-		b.ahead += time.Minute + time.Second
-		require.Equal(t, ledger.Held, b.claim("b", 2, "run-d").Verdict, "the second time the hold lasts twice as long")
-		b.ahead += time.Minute
-		b.sweep(ledger.SweepRequest{})
-		c = b.claim("b", b.get("b").Generation, "run-e")
-		require.Equal(t, ledger.Send, c.Verdict)
-		b.commit(of(taken, "b", 1))
-		n, err := rdb.Exists(t.Context(), "gupdispatch:{"+b.sender+"}:hold").Result()
-		require.NoError(t, err)
-		require.Zero(t, n, "a success ends it")
-		b.balanced()
-	})
-}
-
-func TestATemplateHoldAndAHoldOfSomePriorities(t *testing.T) {
-	t.Parallel()
-	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
-		b := newBook(t, rdb)
-		const template = "c6aecef6-bcb0-4fb1-8100-28c094e3bc6b"
-		withTemplate := func(id string) message.Message {
-			m := b.message(id, message.Bulk)
-			m.Content = gupshup.Content{Template: &gupshup.Template{ID: template, Params: []string{"x"}}}
-			return m
-		}
-		b.accept(withTemplate("a"))
-		b.accept(withTemplate("b"))
-		b.accept(b.message("other", message.Bulk))
-		b.accept(b.message("otp", message.Critical))
-		b.claim("a", 1, "run-a")
-		b.commit(of(ledger.Commit{
-			Outcome: ledger.OutcomeRefused, Next: message.Queued, WaitingFor: "template", Delay: time.Minute, Code: "4005", Class: gupshup.ClassTemplate,
-			Hold: &ledger.Hold{Template: template, For: time.Minute, AtMost: time.Hour},
-		}, "a", 1))
-		require.Equal(t, ledger.Held, b.claim("b", 1, "run-b").Verdict)
-		require.Equal(t, ledger.Send, b.claim("other", 1, "run-c").Verdict)
-		b.commit(of(ledger.Commit{
-			Outcome: ledger.OutcomeRefused, Next: message.Queued, WaitingFor: "spam", Delay: time.Minute, Code: "131048", Class: gupshup.ClassSpam,
-			Hold: &ledger.Hold{Priorities: []message.Priority{message.Default, message.Bulk}, For: time.Minute, AtMost: time.Hour},
-		}, "other", 1))
-		require.Equal(t, ledger.Send, b.claim("otp", 1, "run-d").Verdict, "critical goes on")
-		b.accept(b.message("third", message.Default))
-		require.Equal(t, ledger.Held, b.claim("third", 1, "run-e").Verdict)
 		b.balanced()
 	})
 }

@@ -56,6 +56,7 @@ type modelRun struct {
 type modelTask struct {
 	id         string
 	generation int
+	express    bool
 }
 
 // world is the real ledger beside the model, with an asynq that may repeat and lose tasks and a Gupshup that may not answer.
@@ -108,6 +109,7 @@ func TestModel(t *testing.T) {
 				"sweep":        w.sweepOnce,
 				"advance":      func(rt *rapid.T) { w.ahead += time.Duration(rapid.IntRange(0, 90).Draw(rt, "seconds")) * time.Second },
 				"replay":       w.replay,
+				"hold":         w.holdOrRelease,
 			})
 			w.drain(rt)
 		})
@@ -141,7 +143,7 @@ func (w *world) acceptNew(rt *rapid.T) {
 	w.messages[id] = model
 	w.ids = append(w.ids, id)
 	if chance(rt, 75, "enqueued") { // otherwise the producer was killed in between
-		w.tasks = append(w.tasks, modelTask{id, 1})
+		w.tasks = append(w.tasks, modelTask{id: id, generation: 1})
 	}
 }
 
@@ -161,9 +163,9 @@ func (w *world) begin(rt *rapid.T) {
 	}
 	w.tokens++
 	run := &modelRun{id: task.id, token: fmt.Sprintf("run-%d", w.tokens), intent: w.ahead}
-	c := w.claim(task.id, task.generation, run.token)
+	c := w.bring(task, run.token)
 	if chance(rt, 20, "reply lost") {
-		again := w.claim(task.id, task.generation, run.token)
+		again := w.bring(task, run.token)
 		if c.Verdict == ledger.Send || c.Verdict == ledger.Decide {
 			require.Equal(rt, c.Verdict, again.Verdict)
 			require.Equal(rt, c.Attempt, again.Attempt)
@@ -195,6 +197,8 @@ func (w *world) begin(rt *rapid.T) {
 		require.Less(rt, w.ahead, m.until, "nobody can have it any more")
 	case ledger.Wait:
 		require.False(rt, m.status.Settled())
+	case ledger.Held:
+		require.Equal(rt, message.Queued, m.status)
 	case ledger.AlreadyDead:
 		require.Equal(rt, message.Dead, m.status)
 	case ledger.AlreadyDone:
@@ -205,6 +209,27 @@ func (w *world) begin(rt *rapid.T) {
 		require.True(rt, m.status.Settled())
 	default:
 		rt.Fatalf("unexpected verdict %s", c.Verdict)
+	}
+}
+
+// bring claims a message as the handler of the task's queue does: one of the express queue asks first whether there is a decision to make.
+func (w *world) bring(task modelTask, token string) ledger.Claim {
+	q := ledger.ClaimRequest{ID: task.id, Generation: task.generation, Token: token, Express: task.express, Look: task.express}
+	c := w.ask(q)
+	if c.Verdict == ledger.Ready {
+		q.Look = false
+		c = w.ask(q)
+	}
+	return c
+}
+
+// holdOrRelease is a person, who holds the sender and thinks better of it.
+func (w *world) holdOrRelease(rt *rapid.T) {
+	released, err := w.Release(context.Background(), w.sender, "")
+	require.NoError(rt, err)
+	if !released && chance(rt, 30, "hold") {
+		_, err := w.SetHold(context.Background(), ledger.HoldRequest{Sender: w.sender, Reason: ledger.ReasonByHand, By: "ops"})
+		require.NoError(rt, err)
 	}
 }
 
@@ -288,7 +313,7 @@ func (w *world) call(rt *rapid.T) {
 	run := w.in(rt, "claimed")
 	m := w.messages[run.id]
 	run.phase = "called"
-	answer := rapid.SampledFrom([]string{"taken", "taken, reply lost", "transient", "terminal", "not sent", "lost before"}).Draw(rt, "answer")
+	answer := rapid.SampledFrom([]string{"taken", "taken, reply lost", "transient", "terminal", "wrong key", "not sent", "lost before"}).Draw(rt, "answer")
 	if w.ahead-run.intent >= httpTimeout {
 		answer = "not sent"
 	}
@@ -308,6 +333,8 @@ func (w *world) call(rt *rapid.T) {
 		run.outcome = transient
 	case "terminal":
 		run.outcome = terminal
+	case "wrong key":
+		run.outcome = wrongKey
 	case "not sent":
 		run.outcome = ledger.Commit{Outcome: ledger.OutcomeNotSent, Next: message.Queued, Delay: time.Second, Code: "connect", Class: gupshup.ClassNotSent}
 	}
@@ -415,7 +442,7 @@ func (w *world) take(rt require.TestingT, s ledger.Sweep, enqueued func() bool) 
 		require.Equal(rt, m.generation+1, q.Generation)
 		m.generation = q.Generation
 		if enqueued() {
-			w.tasks = append(w.tasks, modelTask{q.ID, q.Generation})
+			w.tasks = append(w.tasks, modelTask{q.ID, q.Generation, q.Express})
 		}
 	}
 	for id, m := range w.messages {
@@ -441,7 +468,7 @@ func (w *world) replay(rt *rapid.T) {
 	m.step(rt, message.Queued)
 	m.generation, m.expires = task.Generation, false
 	m.resends++ // a person decided
-	w.tasks = append(w.tasks, modelTask{id, task.Generation})
+	w.tasks = append(w.tasks, modelTask{id: id, generation: task.Generation})
 }
 
 // check holds after every step.
@@ -468,6 +495,8 @@ func (w *world) drain(rt *rapid.T) {
 		}
 	}
 	w.runs = nil // the rest died
+	_, err := w.Release(context.Background(), w.sender, "")
+	require.NoError(rt, err)
 	for range 30 {
 		w.ahead += 70 * time.Second
 		idle := map[message.Priority]bool{}
@@ -481,7 +510,7 @@ func (w *world) drain(rt *rapid.T) {
 			w.tokens++
 			run := &modelRun{id: task.id, token: fmt.Sprintf("run-%d", w.tokens), intent: w.ahead}
 			m := w.messages[task.id]
-			switch c := w.claim(task.id, task.generation, run.token); c.Verdict {
+			switch c := w.bring(task, run.token); c.Verdict {
 			case ledger.Send:
 				m.step(rt, message.Sending)
 				m.attempt++

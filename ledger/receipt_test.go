@@ -77,7 +77,7 @@ func TestReceipts(t *testing.T) {
 			require.Equal(b.t, message.Failed, b.receive(failure(mid, b.now(), "1008", gupshup.ClassConsent)).Status)
 			q := b.sweep(ledger.SweepRequest{}).Requeue
 			require.Len(b.t, q, 1)
-			c := b.claim("a", q[0].Generation, "decider")
+			c := b.express("a", q[0].Generation, "decider")
 			require.Equal(b.t, ledger.Decide, c.Verdict)
 			require.Equal(b.t, message.Failed, c.Status)
 			require.Equal(b.t, "1008", c.Code)
@@ -105,7 +105,7 @@ func TestReceipts(t *testing.T) {
 			mid := b.sent("a")
 			b.receive(failure(mid, b.now(), "131000", gupshup.ClassTransient))
 			q := b.sweep(ledger.SweepRequest{}).Requeue[0]
-			c := b.claim("a", q.Generation, "decider")
+			c := b.express("a", q.Generation, "decider")
 			b.resolve(ledger.Resolution{ID: "a", Attempt: c.Attempt, Token: "decider", Next: message.Queued, Delay: time.Second, Spends: true})
 			require.Equal(b.t, message.Delivered, b.receive(receipt("delivered", mid, b.now())).Status)
 			b.ahead += time.Hour
@@ -123,7 +123,7 @@ func TestReceipts(t *testing.T) {
 			mid := b.sent("a")
 			b.receive(failure(mid, b.now(), "131000", gupshup.ClassTransient))
 			q := b.sweep(ledger.SweepRequest{}).Requeue[0]
-			b.claim("a", q.Generation, "decider")
+			b.express("a", q.Generation, "decider")
 			b.resolve(ledger.Resolution{ID: "a", Attempt: 1, Token: "decider", Next: message.Queued, Spends: true, Code: "131000"})
 			b.ahead += time.Second
 			require.Equal(b.t, ledger.Send, b.claim("a", q.Generation, "again").Verdict)
@@ -287,10 +287,10 @@ func TestReceipts(t *testing.T) {
 			mid := b.sent("a")
 			b.receive(failure(mid, b.now(), "1002", gupshup.ClassRecipient))
 			q := b.sweep(ledger.SweepRequest{}).Requeue[0]
-			b.claim("a", q.Generation, "decider")
+			b.express("a", q.Generation, "decider")
 			b.resolve(ledger.Resolution{
 				ID: "a", Attempt: 1, Token: "decider", Next: message.Dead, Code: "1002", Spends: true,
-				Suppress: gupshup.Suppression{Scope: gupshup.SuppressAll, For: time.Hour},
+				Follows: ledger.Follows{Suppress: gupshup.Suppression{Scope: gupshup.SuppressAll, For: time.Hour}},
 			})
 			_, err := b.Replay(context.Background(), b.sender, "a", q.Generation)
 			var suppressed *ledger.SuppressedError
@@ -310,7 +310,7 @@ func TestReceipts(t *testing.T) {
 			b.commit(of(inDoubt, "a", 1))
 			b.ahead += doubtWindow
 			q := b.sweep(ledger.SweepRequest{}).Requeue[0]
-			b.claim("a", q.Generation, "decider")
+			b.express("a", q.Generation, "decider")
 			b.resolve(ledger.Resolution{ID: "a", Attempt: 1, Token: "decider", Next: message.Dead, Code: "IN_DOUBT", Spends: true})
 			rec := b.get("a")
 			require.Equal(b.t, "IN_DOUBT", rec.Code)
@@ -351,7 +351,7 @@ func TestReceipts(t *testing.T) {
 			b.ahead += doubtWindow
 			q := b.sweep(ledger.SweepRequest{}).Requeue
 			require.Len(b.t, q, 1)
-			require.Equal(b.t, ledger.AlreadyDone, b.claim("a", q[0].Generation, "decider").Verdict)
+			require.Equal(b.t, ledger.AlreadyDone, b.express("a", q[0].Generation, "decider").Verdict)
 			require.Equal(b.t, message.Sent, b.get("a").Status)
 		}},
 		{"no claim outside the window, and none by another number", func(b *book) {
@@ -435,7 +435,7 @@ func TestReceipts(t *testing.T) {
 // buries decides, as the policy would, that a failed message is a dead letter.
 func (b *book) buries(id, code string) {
 	q := b.sweep(ledger.SweepRequest{}).Requeue[0]
-	b.claim(id, q.Generation, "decider")
+	b.express(id, q.Generation, "decider")
 	b.resolve(ledger.Resolution{ID: id, Attempt: 1, Token: "decider", Next: message.Dead, Code: code, Spends: true})
 }
 

@@ -55,16 +55,37 @@ type Attempt struct {
 	Code      string
 }
 
-// Get reads a message's record. ErrNotFound if there is none.
+// Get reads a message's record. ErrNotFound if there is none. Of a message that waits for its turn it tells if something is held that
+// keeps it back.
 func (l *Ledger) Get(ctx context.Context, sender, id string) (Record, error) {
-	f, err := l.rdb.HGetAll(ctx, prefix(sender)+"m:"+id).Result()
+	var fields, holds *redis.MapStringStringCmd
+	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		fields, holds = p.HGetAll(ctx, prefix(sender)+"m:"+id), p.HGetAll(ctx, prefix(sender)+"hold")
+		return nil
+	})
 	if err != nil {
 		return Record{}, fmt.Errorf("ledger get: %w", err)
 	}
-	if len(f) == 0 {
+	if len(fields.Val()) == 0 {
 		return Record{}, ErrNotFound
 	}
-	return parseRecord(sender, id, f), nil
+	rec := parseRecord(sender, id, fields.Val())
+	if rec.Status == message.Queued && rec.WaitingFor == "" {
+		rec.WaitingFor = keptBackBy(rec, holds.Val())
+	}
+	return rec, nil
+}
+
+// keptBackBy is the reason of a hold that keeps a queued message back, empty if there is none.
+func keptBackBy(rec Record, holds map[string]string) string {
+	template := rec.Content.TemplateID()
+	for scope, text := range holds {
+		h, err := parseHold(scope, text)
+		if err == nil && h.On() && (h.Template == "" || h.Template == template) && h.Covers(rec.Priority) && h.Probe != rec.ID {
+			return h.Reason
+		}
+	}
+	return ""
 }
 
 // Find reads the record of the message with this id, be it ours or Gupshup's. ErrNotFound if there is none.

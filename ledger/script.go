@@ -22,27 +22,31 @@ var lua embed.FS
 type script struct{ name, source, sha string }
 
 var (
-	acceptScript  = load("accept", "failure")
-	claimScript   = load("claim", "failure", "receipt")
-	commitScript  = load("commit", "failure", "receipt")
-	resolveScript = load("resolve", "failure")
-	sweepScript   = load("sweep")
-	replayScript  = load("replay", "failure")
+	acceptScript  = load("accept", "suppression")
+	claimScript   = load("claim", "suppression", "hold", "limit", "receipt")
+	commitScript  = load("commit", "suppression", "hold", "limit", "receipt")
+	resolveScript = load("resolve", "suppression", "hold", "limit")
+	sweepScript   = load("sweep", "suppression", "hold")
+	replayScript  = load("replay", "suppression")
 	purgeScript   = load("purge")
 	inspectScript = load("inspect")
 	findScript    = load("find")
 
-	receiveScript  = load("receive", "failure", "receipt")
+	receiveScript  = load("receive", "suppression", "hold", "receipt")
 	parkedScript   = load("parked")
 	hearingScript  = load("hearing")
-	suppressScript = load("suppress", "failure")
+	suppressScript = load("suppress", "suppression")
 	resumeScript   = load("resume")
+
+	holdSetScript = load("hold_set", "suppression", "hold")
+	holdEndScript = load("hold_end", "suppression", "hold")
+	holdsScript   = load("holds", "suppression", "hold")
 )
 
 // scripts lists all of them.
 var scripts = []script{
 	acceptScript, claimScript, commitScript, resolveScript, sweepScript, replayScript, purgeScript, inspectScript, findScript,
-	receiveScript, parkedScript, hearingScript, suppressScript, resumeScript,
+	receiveScript, parkedScript, hearingScript, suppressScript, resumeScript, holdSetScript, holdEndScript, holdsScript,
 }
 
 // load reads a script; parts are the files of shared functions that it needs besides the common one.

@@ -15,6 +15,8 @@ type SweepRequest struct {
 	Most   int                                // messages of each kind at a time
 	Grace  map[message.Priority]time.Duration // how far a task may be overtaken before it counts as lost
 	Idle   map[message.Priority]bool          // its asynq queue is empty and not paused: whatever waits longer than grace is lost
+	LetGo  int                                // messages that may leave an ended hold at a time
+	Room   int                                // while fewer than so many of their priority wait in their queue
 }
 
 // Sweep is what it found.
@@ -23,7 +25,8 @@ type Sweep struct {
 	Requeue []Requeued // to be enqueued by the caller, who then need not confirm: what gets lost is found again
 	Expired int
 	Retired int
-	More    bool // there was more than Most: look again at once
+	More    bool        // there was more than Most: look again at once
+	Holds   []HeldScope // that there are, without what waits
 }
 
 // Requeued is a message that needs a new task.
@@ -33,6 +36,7 @@ type Requeued struct {
 	Priority   message.Priority
 	To         string
 	Template   string
+	Express    bool // it does not wait in line: it is to be decided about, or tries a hold
 }
 
 // Sweep renews the lease, expires what is past its time, retires what was kept long enough, and takes out what must be
@@ -48,7 +52,7 @@ func (l *Ledger) Sweep(ctx context.Context, q SweepRequest) (Sweep, error) {
 		}
 		args = append(args, q.Grace[p].Milliseconds(), idle)
 	}
-	r, err := l.run(ctx, sweepScript, q.Sender, args...)
+	r, err := l.run(ctx, sweepScript, q.Sender, append(args, q.LetGo, q.Room)...)
 	if err != nil || r.text(0) != "ok" {
 		return Sweep{}, err
 	}
@@ -58,11 +62,18 @@ func (l *Ledger) Sweep(ctx context.Context, q SweepRequest) (Sweep, error) {
 	for _, m := range r.list(1) {
 		s.Requeue = append(s.Requeue, requeued(m))
 	}
+	for _, row := range r.list(5) {
+		if h, err := parseHold(row.text(0), row.text(1)); err == nil {
+			s.Holds = append(s.Holds, h)
+		}
+	}
+	sortScopes(s.Holds)
 	return s, nil
 }
 
 func requeued(r reply) Requeued {
 	return Requeued{
 		ID: r.text(0), Generation: int(r.number(1)), Priority: message.Priority(r.text(2)), To: r.text(3), Template: r.text(4),
+		Express: r.text(5) == "1",
 	}
 }

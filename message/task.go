@@ -61,5 +61,12 @@ func DecodeTask(raw []byte) (Task, error) {
 // finished or archived task occupied; a task of an old generation does nothing.
 func TaskID(id string, generation int) string { return id + ":" + strconv.Itoa(generation) }
 
-// Queue is the name of the asynq queue of a sender's priority.
+// Probe is the lane beside the priorities' queues for what must not wait in line: messages that a hold is tried with, and those about
+// which the worker has to decide. It is no priority that a message can have.
+const Probe Priority = "probe"
+
+// Lanes lists every asynq queue of a sender: Probe and one for each priority.
+var Lanes = append([]Priority{Probe}, Priorities...)
+
+// Queue is the name of the asynq queue of a sender's priority, or of its Probe lane.
 func Queue(sender string, p Priority) string { return sender + "." + string(p) }

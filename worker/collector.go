@@ -102,7 +102,7 @@ var queueCounts = []struct {
 	set   bool
 }{{"pending", false}, {"active", false}, {"scheduled", true}, {"retry", true}, {"archived", true}, {"completed", true}}
 
-// queues reads the three queues of a sender in two round trips; like queueStates, and for the same reason, from asynq's own keys.
+// queues reads the queues of a sender in two round trips; like queueStates, and for the same reason, from asynq's own keys.
 func (c *Collector) queues(ctx context.Context, sender string, ch chan<- prometheus.Metric) error {
 	type answers struct {
 		counts []*redis.IntCmd
@@ -110,8 +110,8 @@ func (c *Collector) queues(ctx context.Context, sender string, ch chan<- prometh
 	}
 	asked := map[message.Priority]answers{}
 	_, err := c.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for _, p := range message.Priorities {
-			key, a := "asynq:{"+message.Queue(sender, p)+"}:", answers{}
+		for _, p := range message.Lanes {
+			key, a := asynqKey(sender, p), answers{}
 			for _, q := range queueCounts {
 				if q.set {
 					a.counts = append(a.counts, pipe.ZCard(ctx, key+q.state))
@@ -131,7 +131,7 @@ func (c *Collector) queues(ctx context.Context, sender string, ch chan<- prometh
 	_, err = c.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		for p, a := range asked {
 			if id := a.first.Val(); id != "" {
-				since[p] = pipe.HGet(ctx, "asynq:{"+message.Queue(sender, p)+"}:t:"+id, "pending_since")
+				since[p] = pipe.HGet(ctx, asynqKey(sender, p)+"t:"+id, "pending_since")
 			}
 		}
 		return nil

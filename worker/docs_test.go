@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gupdispatch/gupdispatch/gupshup"
+	"github.com/gupdispatch/gupdispatch/ledger"
 )
 
 var update = flag.Bool("update", false, "write the error table into README.md")
@@ -67,7 +68,11 @@ func (r rule) describe() string {
 			parts = append(parts, "nothing spent")
 		}
 	case park:
-		parts = append(parts, "waits "+span(r.wait, r.atMost)+", nothing spent")
+		waits := "for the end of the hold"
+		if r.holds == nothing {
+			waits = span(r.wait, r.atMost)
+		}
+		parts = append(parts, "waits "+waits+", nothing spent")
 		if r.tries > 0 {
 			parts = append(parts, fmt.Sprintf("dead letter after %d times", r.tries))
 		}
@@ -75,7 +80,10 @@ func (r rule) describe() string {
 		parts = append(parts, "`on_in_doubt`: `resend` (critical at once, others after the window) or `hold` (dead letter `IN_DOUBT` after the window)")
 	}
 	if r.holds != nothing {
-		parts = append(parts, "**holds "+string(r.holds)+"** for "+span(r.wait, r.atMost))
+		parts = append(parts, "**holds "+string(r.holds)+"**, tried again after "+span(r.wait, r.atMost))
+	}
+	if r.guard != ledger.GuardNothing {
+		parts = append(parts, "20 in a row: **holds the "+string(r.guard)+"** and spares the rest")
 	}
 	switch r.urgent {
 	case retry:

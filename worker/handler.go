@@ -61,57 +61,84 @@ type handler struct {
 	slack   map[message.Priority]time.Duration // see grace in sweeper.go
 }
 
+// job is a task and the lane that it came by: the queue of its message's priority, or the sender's probe lane.
+type job struct {
+	message.Task
+	lane message.Priority
+}
+
+// express says that the sweeper called for the message: to decide about it, or to try a hold with it.
+func (j job) express() bool { return j.lane == message.Probe }
+
+// urgency is the priority with which it waits for its slot.
+func (j job) urgency() message.Priority {
+	if j.express() {
+		return message.Critical // they are few, and others wait for what comes of them
+	}
+	return j.lane
+}
+
 // handle brings one message. The error is for asynq: nil ends the task, a *retryError brings it again, anything that wraps
 // asynq.SkipRetry archives it. result is told what the web UI shall show of a finished task.
-func (h *handler) handle(ctx context.Context, task message.Task, p message.Priority, result func(messageID string)) error {
-	slot, err := h.gate.Wait(ctx, p)
+func (h *handler) handle(ctx context.Context, j job, result func(messageID string)) error {
+	if j.express() { // a decision needs no slot
+		c, token, _, err := h.claim(ctx, j, true)
+		if err != nil || c.Verdict != ledger.Ready {
+			return h.unsent(ctx, j, c, token, err)
+		}
+	}
+	slot, err := h.gate.Wait(ctx, j.urgency())
 	if err != nil {
 		return errStopping
 	}
 	granted := time.Now()
-	c, token, started, err := h.claim(ctx, task, p)
-	if c.Verdict != ledger.Send {
+	c, token, started, err := h.claim(ctx, j, false)
+	if err != nil || c.Verdict != ledger.Send {
 		slot.GiveBack()
-	}
-	switch {
-	case err != nil:
-		return err
-	case c.Verdict == ledger.AlreadyDead:
-		return archived(deadText(c.Code, c.Reason, c.MessageID, c.Attempt))
-	case c.Verdict == ledger.Decide:
-		return h.decideAgain(ctx, task, c, token)
-	case c.Verdict == ledger.Busy:
-		// asynq brings a task twice when it believes the first run lost. If this one ended the task, the first could not archive it.
-		return errBusy
-	case c.Verdict != ledger.Send:
-		h.log.Debug("message.skipped", zap.String("id", task.ID), zap.String("sender", h.name), zap.String("verdict", string(c.Verdict)))
-		return nil
+		return h.unsent(ctx, j, c, token, err)
 	}
 	if c.NoSession {
 		slot.GiveBack()
-		return h.finish(ctx, task, c, attempt{failed: noSession()})
+		return h.finish(ctx, j, c, attempt{failed: noSession()})
 	}
 	receipt, sendErr := h.send(ctx, c, granted, started)
-	err = h.finish(ctx, task, c, attempt{receipt: receipt, failed: asError(sendErr), took: time.Since(started)})
+	err = h.finish(ctx, j, c, attempt{receipt: receipt, failed: asError(sendErr), took: time.Since(started)})
 	if err == nil && sendErr == nil {
 		result(receipt.MessageID)
 	}
 	return err
 }
 
-// claim asks the ledger whether to send. A dead letter whose archived task a person ran again is claimed as a replay.
-func (h *handler) claim(ctx context.Context, task message.Task, p message.Priority) (ledger.Claim, string, time.Time, error) {
+// unsent is what becomes of a task whose message is not to be sent now.
+func (h *handler) unsent(ctx context.Context, j job, c ledger.Claim, token string, err error) error {
+	switch {
+	case err != nil:
+		return err
+	case c.Verdict == ledger.AlreadyDead:
+		return archived(deadText(c.Code, c.Reason, c.MessageID, c.Attempt))
+	case c.Verdict == ledger.Decide:
+		return h.decideAgain(ctx, j, c, token)
+	case c.Verdict == ledger.Busy:
+		// asynq brings a task twice when it believes the first run lost. If this one ended the task, the first could not archive it.
+		return errBusy
+	}
+	h.log.Debug("message.skipped", zap.String("id", j.ID), zap.String("sender", h.name), zap.String("verdict", string(c.Verdict)))
+	return nil
+}
+
+// claim asks the ledger whether to send, or only whether there is something to decide. A dead letter whose archived task a person ran again is claimed as a replay.
+func (h *handler) claim(ctx context.Context, j job, look bool) (ledger.Claim, string, time.Time, error) {
 	q := ledger.ClaimRequest{
-		Sender: h.name, ID: task.ID, Generation: task.Generation, Token: message.NewID(), Lease: h.timeout + claimSlack,
-		Sessions: h.checks,
+		Sender: h.name, ID: j.ID, Generation: j.Generation, Token: message.NewID(), Lease: h.timeout + claimSlack,
+		Sessions: h.checks, Express: j.express(), Look: look,
 	}
 	started := time.Now() // before the intent is written, so that the request ends before the claim does
 	c, err := h.ask(ctx, q, started)
 	if err == nil && c.Verdict == ledger.AlreadyDead {
-		text, lookupErr := h.archive(h.name, p, message.TaskID(task.ID, task.Generation))
+		text, lookupErr := h.archive(h.name, j.lane, message.TaskID(j.ID, j.Generation))
 		if lookupErr == nil && isDeadText(text, c.Attempt) {
 			q.Replay = true
-			h.log.Info("message.replayed", zap.String("id", task.ID), zap.String("sender", h.name), zap.String("by", "asynq web UI"))
+			h.log.Info("message.replayed", zap.String("id", j.ID), zap.String("sender", h.name), zap.String("by", "asynq web UI"))
 			started = time.Now()
 			c, err = h.ask(ctx, q, started)
 		}
@@ -166,8 +193,8 @@ func (h *handler) send(ctx context.Context, c ledger.Claim, granted, started tim
 }
 
 // finish decides, writes down what the attempt came to, and tells asynq.
-func (h *handler) finish(ctx context.Context, task message.Task, c ledger.Claim, a attempt) error {
-	commit := ledger.Commit{Sender: h.name, ID: task.ID, Attempt: c.Attempt, Slack: h.slack[c.Priority]}
+func (h *handler) finish(ctx context.Context, j job, c ledger.Claim, a attempt) error {
+	commit := ledger.Commit{Sender: h.name, ID: j.ID, Attempt: c.Attempt, Slack: h.behind(j, c), Template: c.Template}
 	var v verdict
 	if a.failed == nil {
 		commit.Outcome, commit.Next, commit.Spends, commit.MessageID = ledger.OutcomeSubmitted, message.Submitted, true, a.receipt.MessageID
@@ -179,7 +206,7 @@ func (h *handler) finish(ctx context.Context, task message.Task, c ledger.Claim,
 	if err != nil {
 		done.Status = c.Status // as far as we know
 	}
-	h.report(task, c, commit, v, done, a)
+	h.report(j, c, commit, v, done, a)
 	switch {
 	case err != nil:
 		// The process ends before Redis came back. The intent stands: whoever comes next finds the message in doubt.
@@ -187,7 +214,16 @@ func (h *handler) finish(ctx context.Context, task message.Task, c ledger.Claim,
 	case a.failed == nil || !done.Applied:
 		return nil // taken, or the ledger knew better
 	}
-	return h.answer(v, commit.Code, commit.Reason, c)
+	return h.answer(j, v, done, commit.Code, commit.Reason, c)
+}
+
+// behind is how long after a retry's time the due set brings the message if its task does not. A retry of the probe lane has no task: it
+// goes back to the queue of its priority.
+func (h *handler) behind(j job, c ledger.Claim) time.Duration {
+	if j.express() {
+		return 0
+	}
+	return h.slack[c.Priority]
 }
 
 // attempt is what one HTTP attempt came to.
@@ -197,21 +233,21 @@ type attempt struct {
 	took    time.Duration
 }
 
-// answer tells asynq what the verdict means for the task.
-func (h *handler) answer(v verdict, code, reason string, c ledger.Claim) error {
-	switch v.action {
-	case archive:
+// answer tells asynq what the verdict means for the task, and what the ledger made of it.
+func (h *handler) answer(j job, v verdict, done ledger.Committed, code, reason string, c ledger.Claim) error {
+	switch {
+	case done.Status == message.Dead:
 		h.metrics.died(h.name, v.code)
 		return archived(deadText(v.code, reason, c.MessageID, c.Attempt))
-	case retry:
+	case v.action == retry && !j.express():
 		return &retryError{text: fmt.Sprintf("%s · %s · attempt %d", code, reason, c.Attempt), delay: v.delay, spent: v.spends}
 	}
-	return nil // parked or in doubt: the due set brings it again
+	return nil // parked, held or in doubt: the due set brings it again, or the end of the hold
 }
 
 // withFailure fills in what a failed attempt came to.
 func withFailure(c ledger.Commit, e *gupshup.Error, v verdict) ledger.Commit {
-	c.Code, c.Class, c.Reason, c.Spends, c.Delay, c.Hold, c.Suppress = v.code, e.Class, e.Reason, v.spends, v.delay, v.hold, v.suppress
+	c.Code, c.Class, c.Reason, c.Spends, c.Delay, c.Follows = v.code, e.Class, e.Reason, v.spends, v.delay, v.follows
 	switch e.Class {
 	case gupshup.ClassNotSent:
 		c.Outcome = ledger.OutcomeNotSent
@@ -236,7 +272,7 @@ func next(v verdict) (s message.Status, waitingFor string) {
 }
 
 // decideAgain lets the policy decide about a message whose last attempt is in doubt or failed by callback.
-func (h *handler) decideAgain(ctx context.Context, task message.Task, c ledger.Claim, token string) error {
+func (h *handler) decideAgain(ctx context.Context, j job, c ledger.Claim, token string) error {
 	f := h.failure(c, &gupshup.Error{Class: c.Class, Code: c.Code})
 	passed := c.Now.Sub(c.Intent)
 	f.waited = passed >= h.limits.doubtWindow
@@ -246,11 +282,11 @@ func (h *handler) decideAgain(ctx context.Context, task message.Task, c ledger.C
 	}
 	status, waitingFor := next(v)
 	d := ledger.Resolution{
-		Sender: h.name, ID: task.ID, Attempt: c.Attempt, Token: token, Next: status, Delay: v.delay, WaitingFor: waitingFor,
-		Code: v.code, Class: c.Class, Reason: c.Reason, Spends: v.spends, Slack: h.slack[c.Priority], Hold: v.hold, Suppress: v.suppress,
+		Sender: h.name, ID: j.ID, Attempt: c.Attempt, Token: token, Next: status, Delay: v.delay, WaitingFor: waitingFor,
+		Code: v.code, Class: c.Class, Reason: c.Reason, Spends: v.spends, Slack: h.behind(j, c), Template: c.Template, Follows: v.follows,
 	}
 	done, err := h.write(ctx, func(ctx context.Context) (ledger.Committed, error) { return h.ledger.Resolve(ctx, d) })
-	h.log.Info("message.decided", zap.String("id", task.ID), zap.String("sender", h.name), zap.Int("attempt", c.Attempt),
+	h.log.Info("message.decided", zap.String("id", j.ID), zap.String("sender", h.name), zap.Int("attempt", c.Attempt),
 		zap.String("class", string(c.Class)), zap.String("code", v.code), zap.String("action", string(v.action)),
 		zap.String("status", string(done.Status)), zap.String("why", v.why), zap.Error(err))
 	switch {
@@ -259,7 +295,7 @@ func (h *handler) decideAgain(ctx context.Context, task message.Task, c ledger.C
 	case !done.Applied:
 		return nil
 	}
-	return h.answer(v, v.code, c.Reason, c)
+	return h.answer(j, v, done, v.code, c.Reason, c)
 }
 
 // failure gathers what the policy looks at.
@@ -300,10 +336,10 @@ func (h *handler) write(ctx context.Context, change func(context.Context) (ledge
 }
 
 // report writes the one line of an attempt and counts it.
-func (h *handler) report(task message.Task, c ledger.Claim, commit ledger.Commit, v verdict, done ledger.Committed, a attempt) {
+func (h *handler) report(j job, c ledger.Claim, commit ledger.Commit, v verdict, done ledger.Committed, a attempt) {
 	h.metrics.attempted(h.name, c, done.Status, a.took)
 	fields := []zap.Field{
-		zap.String("id", task.ID), zap.String("sender", h.name), zap.String("priority", string(c.Priority)),
+		zap.String("id", j.ID), zap.String("sender", h.name), zap.String("priority", string(c.Priority)),
 		zap.Int("attempt", c.Attempt), zap.String("outcome", string(commit.Outcome)), zap.String("status", string(done.Status)),
 		zap.Duration("took", a.took),
 	}

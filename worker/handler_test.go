@@ -84,7 +84,7 @@ func TestASlotThatPassedWhileRedisWasSlowIsNotUsed(t *testing.T) {
 					name: "shop", client: client, gate: &c.gate, ledger: &c.ledger, limits: testLimits, timeout: 10 * time.Second,
 					log: zap.NewNop(), metrics: newMetrics(nil), slack: grace, ending: make(chan struct{}),
 				}
-				_ = h.handle(t.Context(), message.Task{Sender: "shop", ID: "a", Generation: 1}, message.Bulk, func(string) {})
+				_ = h.handle(t.Context(), job{message.Task{Sender: "shop", ID: "a", Generation: 1}, message.Bulk}, func(string) {})
 				require.Equal(t, c.waits, c.gate.waits)
 				require.Equal(t, c.sent, client.sent)
 				require.Equal(t, c.code, c.ledger.commit.Code)

@@ -28,6 +28,8 @@ type rule struct {
 	wait   time.Duration // park: how long at least; doubled with each attempt
 	atMost time.Duration // park: how long at most
 	holds  scope         // what else is kept from being sent meanwhile
+	guard  ledger.Guard  // what is held when many fail in this way in a row: then it is not the messages' fault
+	well   bool          // it concerns the message alone: its sender could send
 	urgent action        // what a critical message gets instead
 	why    string
 }
@@ -44,23 +46,26 @@ const (
 
 // policy turns a class of failures into an action; README.md shows it, and a test compares them. It is the one place where that is decided, for replies and callbacks alike.
 var policy = map[gupshup.Class]rule{
-	gupshup.ClassRecipient:     {action: archive, spends: true, why: "this number will not become reachable by trying again"},
-	gupshup.ClassConsent:       {action: archive, spends: true, why: "no open session or no consent: only the user can change that"},
-	gupshup.ClassContent:       {action: archive, spends: true, why: "the same content would be refused again"},
-	gupshup.ClassMedia:         {action: retry, spends: true, tries: 3, why: "WhatsApp could not fetch the file; its host may have had a bad moment"},
-	gupshup.ClassTemplate:      {action: park, tries: 50, wait: time.Minute, atMost: time.Hour, holds: oneOfForms, why: "the template is paused or does not match: its other messages would fail, too"},
-	gupshup.ClassTemplateGone:  {action: archive, spends: true, wait: 10 * time.Minute, atMost: time.Hour, holds: oneOfForms, why: "the template does not exist any more"},
+	gupshup.ClassRecipient:     {action: archive, spends: true, well: true, why: "this number will not become reachable by trying again"},
+	gupshup.ClassConsent:       {action: archive, spends: true, well: true, why: "no open session or no consent: only the user can change that"},
+	gupshup.ClassContent:       {action: archive, spends: true, guard: ledger.GuardTemplate, well: true, why: "the same content would be refused again"},
+	gupshup.ClassMedia:         {action: retry, spends: true, tries: 3, well: true, why: "WhatsApp could not fetch the file; its host may have had a bad moment"},
+	gupshup.ClassTemplate:      {action: park, tries: 50, wait: time.Minute, atMost: time.Hour, holds: oneOfForms, well: true, why: "the template is paused or does not match: its other messages would fail, too"},
+	gupshup.ClassTemplateGone:  {action: archive, spends: true, wait: 10 * time.Minute, atMost: time.Hour, holds: oneOfForms, guard: ledger.GuardTemplate, well: true, why: "the template does not exist any more"},
 	gupshup.ClassAccount:       {action: park, wait: time.Minute, atMost: 15 * time.Minute, holds: sender, why: "balance, key or account: every message would fail until somebody mends it"},
 	gupshup.ClassSpam:          {action: park, wait: 10 * time.Minute, atMost: 4 * time.Hour, holds: notUrgent, urgent: retry, why: "WhatsApp thinks this sender spams: stop all that can wait"},
 	gupshup.ClassThrottled:     {action: retry, why: "too fast: slow down; nobody's attempt is spent"},
-	gupshup.ClassPairThrottled: {action: park, tries: 50, wait: 6 * time.Second, atMost: 5 * time.Minute, why: "too many to this one recipient"},
+	gupshup.ClassPairThrottled: {action: park, tries: 50, wait: 6 * time.Second, atMost: 5 * time.Minute, well: true, why: "too many to this one recipient"},
 	gupshup.ClassMaintenance:   {action: park, wait: time.Minute, atMost: time.Minute, holds: sender, why: "the number is being upgraded, which takes a minute"},
 	gupshup.ClassTransient:     {action: retry, spends: true, why: "Gupshup or WhatsApp had a fault and said so"},
 	gupshup.ClassNotSent:       {action: retry, why: "it certainly did not reach Gupshup"},
-	gupshup.ClassWaitDay:       {action: park, tries: 7, wait: 24 * time.Hour, atMost: 24 * time.Hour, urgent: archive, why: "the recipient had enough marketing today; trying sooner prolongs it"},
+	gupshup.ClassWaitDay:       {action: park, tries: 7, wait: 24 * time.Hour, atMost: 24 * time.Hour, urgent: archive, well: true, why: "the recipient had enough marketing today; trying sooner prolongs it"},
 	gupshup.ClassInDoubt:       {action: doubt, spends: true, why: "Gupshup may have taken it, and has no idempotency key"},
-	gupshup.ClassUnknown:       {action: archive, spends: true, why: "nobody knows what it means: look at it, then add it to codes"},
+	gupshup.ClassUnknown:       {action: archive, spends: true, guard: ledger.GuardSender, why: "nobody knows what it means: look at it, then add it to codes"},
 }
+
+// guards are the codes whose storm holds something else than their class says: set up wrongly, a sender fails with them whatever it sends.
+var guards = map[string]ledger.Guard{"1001": ledger.GuardSender, "1004": ledger.GuardSender}
 
 // Budget ends the attempts of a message by number or by age, whichever comes first.
 type Budget struct {
@@ -98,9 +103,8 @@ type verdict struct {
 	delay      time.Duration
 	spends     bool
 	waitingFor string
-	code       string // of the dead letter
-	hold       *ledger.Hold
-	suppress   gupshup.Suppression // of the recipient's number, by the code table
+	code       string         // of the dead letter
+	follows    ledger.Follows // what it means for others
 	why        string
 }
 
@@ -120,14 +124,14 @@ func decide(f failure, l limits) verdict {
 	if !known {
 		r = policy[gupshup.ClassUnknown]
 	}
-	v := verdict{action: r.action, spends: r.spends, code: f.code, why: r.why, hold: r.hold(f.template)}
+	v := verdict{action: r.action, spends: r.spends, code: f.code, why: r.why, follows: r.follows(f)}
 	if r.urgent != "" && f.priority == message.Critical {
 		v.action, v.spends = r.urgent, true
 	}
 	switch v.action {
 	case archive:
 		if known, ok := gupshup.LookupCode(f.code); ok {
-			v.suppress = known.Suppress
+			v.follows.Suppress = known.Suppress
 		}
 	case retry:
 		return v.retried(f, r, l)
@@ -183,6 +187,15 @@ func (v verdict) doubted(f failure, l limits) verdict {
 
 // CodeInDoubt is the code of dead letters that may have been delivered.
 const CodeInDoubt = "IN_DOUBT"
+
+// follows is what a failure by this rule means for others. What to suppress is decided with its action.
+func (r rule) follows(f failure) ledger.Follows {
+	guard := r.guard
+	if g, ok := guards[f.code]; ok {
+		guard = g
+	}
+	return ledger.Follows{Hold: r.hold(f.template), Guard: guard, Well: r.well}
+}
 
 // hold is what this rule keeps from being sent.
 func (r rule) hold(template string) *ledger.Hold {

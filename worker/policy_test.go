@@ -62,8 +62,8 @@ func TestDecide(t *testing.T) {
 		f    failure
 		want verdict // why is not compared
 	}{
-		{"terminal codes are dead letters at once", failure{class: gupshup.ClassRecipient, code: "1002", priority: message.Bulk, attempt: 1, spent: 1}, verdict{action: archive, spends: true, code: "1002", suppress: gupshup.Suppression{Scope: gupshup.SuppressAll, For: 30 * 24 * time.Hour}}},
-		{"who stopped marketing gets no more of it", failure{class: gupshup.ClassRecipient, code: "131050", priority: message.Bulk, attempt: 1, spent: 1}, verdict{action: archive, spends: true, code: "131050", suppress: gupshup.Suppression{Scope: gupshup.SuppressBulk}}},
+		{"terminal codes are dead letters at once", failure{class: gupshup.ClassRecipient, code: "1002", priority: message.Bulk, attempt: 1, spent: 1}, verdict{action: archive, spends: true, code: "1002", follows: ledger.Follows{Suppress: gupshup.Suppression{Scope: gupshup.SuppressAll, For: 30 * 24 * time.Hour}}}},
+		{"who stopped marketing gets no more of it", failure{class: gupshup.ClassRecipient, code: "131050", priority: message.Bulk, attempt: 1, spent: 1}, verdict{action: archive, spends: true, code: "131050", follows: ledger.Follows{Suppress: gupshup.Suppression{Scope: gupshup.SuppressBulk}}}},
 		{"the second transient failure waits up to two seconds", failure{class: gupshup.ClassTransient, code: "http_503", priority: message.Bulk, attempt: 2, spent: 2, jitter: 0.5}, verdict{action: retry, spends: true, delay: time.Second, code: "http_503"}},
 		{"no attempt is left", failure{class: gupshup.ClassTransient, code: "http_503", priority: message.Critical, attempt: 5, spent: 5}, verdict{action: archive, spends: true, code: "http_503"}},
 		{"no time is left", failure{class: gupshup.ClassThrottled, code: "http_429", priority: message.Critical, attempt: 30, age: 10 * time.Minute}, verdict{action: archive, code: "http_429"}},
@@ -72,15 +72,15 @@ func TestDecide(t *testing.T) {
 		{"Retry-After is heard", failure{class: gupshup.ClassThrottled, code: "http_429", priority: message.Bulk, attempt: 1, retryAfter: 30 * time.Second}, verdict{action: retry, delay: 30 * time.Second, code: "http_429"}},
 		{"but not beyond the cap", failure{class: gupshup.ClassThrottled, code: "http_429", priority: message.Bulk, attempt: 1, retryAfter: 24 * time.Hour}, verdict{action: retry, delay: 10 * time.Minute, code: "http_429"}},
 		{"media is tried three times", failure{class: gupshup.ClassMedia, code: "131053", priority: message.Bulk, attempt: 3, spent: 3}, verdict{action: archive, spends: true, code: "131053"}},
-		{"a wrong key holds the sender", failure{class: gupshup.ClassAccount, code: "http_401", priority: message.Critical, attempt: 1, template: template}, verdict{action: park, delay: time.Minute, waitingFor: "account", code: "http_401", hold: &ledger.Hold{For: time.Minute, AtMost: 15 * time.Minute}}},
-		{"a paused template is held alone", failure{class: gupshup.ClassTemplate, code: "4005", priority: message.Bulk, attempt: 1, template: template}, verdict{action: park, delay: time.Minute, waitingFor: "template", code: "4005", hold: &ledger.Hold{Template: template, For: time.Minute, AtMost: time.Hour}}},
+		{"a wrong key holds the sender", failure{class: gupshup.ClassAccount, code: "http_401", priority: message.Critical, attempt: 1, template: template}, verdict{action: park, delay: time.Minute, waitingFor: "account", code: "http_401", follows: ledger.Follows{Hold: &ledger.Hold{For: time.Minute, AtMost: 15 * time.Minute}}}},
+		{"a paused template is held alone", failure{class: gupshup.ClassTemplate, code: "4005", priority: message.Bulk, attempt: 1, template: template}, verdict{action: park, delay: time.Minute, waitingFor: "template", code: "4005", follows: ledger.Follows{Hold: &ledger.Hold{Template: template, For: time.Minute, AtMost: time.Hour}}}},
 		{"without a template there is nothing to hold", failure{class: gupshup.ClassTemplate, code: "4003", priority: message.Bulk, attempt: 1}, verdict{action: park, delay: time.Minute, waitingFor: "template", code: "4003"}},
-		{"a template that is gone kills the message and holds the rest", failure{class: gupshup.ClassTemplateGone, code: "132001", priority: message.Bulk, attempt: 1, spent: 1, template: template}, verdict{action: archive, spends: true, code: "132001", hold: &ledger.Hold{Template: template, For: 10 * time.Minute, AtMost: time.Hour}}},
-		{"spam stops what can wait", failure{class: gupshup.ClassSpam, code: "471", priority: message.Default, attempt: 1}, verdict{action: park, delay: 10 * time.Minute, waitingFor: "spam", code: "471", hold: &ledger.Hold{Priorities: []message.Priority{message.Default, message.Bulk}, For: 10 * time.Minute, AtMost: 4 * time.Hour}}},
-		{"and lets critical try on", failure{class: gupshup.ClassSpam, code: "471", priority: message.Critical, attempt: 1, spent: 1}, verdict{action: retry, spends: true, code: "471", hold: &ledger.Hold{Priorities: []message.Priority{message.Default, message.Bulk}, For: 10 * time.Minute, AtMost: 4 * time.Hour}}},
+		{"a template that is gone kills the message and holds the rest", failure{class: gupshup.ClassTemplateGone, code: "132001", priority: message.Bulk, attempt: 1, spent: 1, template: template}, verdict{action: archive, spends: true, code: "132001", follows: ledger.Follows{Hold: &ledger.Hold{Template: template, For: 10 * time.Minute, AtMost: time.Hour}}}},
+		{"spam stops what can wait", failure{class: gupshup.ClassSpam, code: "471", priority: message.Default, attempt: 1}, verdict{action: park, delay: 10 * time.Minute, waitingFor: "spam", code: "471", follows: ledger.Follows{Hold: &ledger.Hold{Priorities: []message.Priority{message.Default, message.Bulk}, For: 10 * time.Minute, AtMost: 4 * time.Hour}}}},
+		{"and lets critical try on", failure{class: gupshup.ClassSpam, code: "471", priority: message.Critical, attempt: 1, spent: 1}, verdict{action: retry, spends: true, code: "471", follows: ledger.Follows{Hold: &ledger.Hold{Priorities: []message.Priority{message.Default, message.Bulk}, For: 10 * time.Minute, AtMost: 4 * time.Hour}}}},
 		{"enough marketing for today", failure{class: gupshup.ClassWaitDay, code: "131049", priority: message.Bulk, attempt: 1}, verdict{action: park, delay: 24 * time.Hour, waitingFor: "wait_day", code: "131049"}},
 		{"and a week of it is enough", failure{class: gupshup.ClassWaitDay, code: "131049", priority: message.Bulk, attempt: 7}, verdict{action: archive, spends: true, code: "131049"}},
-		{"a wallet may stay empty for ever", failure{class: gupshup.ClassAccount, code: "1003", priority: message.Bulk, attempt: 1000}, verdict{action: park, delay: 15 * time.Minute, waitingFor: "account", code: "1003", hold: &ledger.Hold{For: time.Minute, AtMost: 15 * time.Minute}}},
+		{"a wallet may stay empty for ever", failure{class: gupshup.ClassAccount, code: "1003", priority: message.Bulk, attempt: 1000}, verdict{action: park, delay: 15 * time.Minute, waitingFor: "account", code: "1003", follows: ledger.Follows{Hold: &ledger.Hold{For: time.Minute, AtMost: 15 * time.Minute}}}},
 		{"which a password cannot wait for", failure{class: gupshup.ClassWaitDay, code: "131049", priority: message.Critical, attempt: 1, spent: 1}, verdict{action: archive, spends: true, code: "131049"}},
 		{"doubt: critical is sent again at once", failure{class: gupshup.ClassInDoubt, code: "timeout", priority: message.Critical, onInDoubt: message.Resend, attempt: 1, spent: 1}, verdict{action: retry, spends: true, code: "timeout"}},
 		{"doubt: others wait for the callback first", failure{class: gupshup.ClassInDoubt, code: "timeout", priority: message.Default, onInDoubt: message.Resend, attempt: 1, spent: 1}, verdict{action: doubt, spends: true, delay: 2 * time.Minute, code: "timeout"}},
@@ -98,8 +98,38 @@ func TestDecide(t *testing.T) {
 			got := decide(c.f, testLimits)
 			require.NotEmpty(t, got.why)
 			got.why = ""
+			c.want.follows.Guard, c.want.follows.Well = got.follows.Guard, got.follows.Well // TestWhatAStormHolds
 			require.Equal(t, c.want, got)
 		})
+	}
+}
+
+func TestWhatAStormHolds(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]ledger.Guard{
+		"1001": ledger.GuardSender, "1004": ledger.GuardSender, "http_404": ledger.GuardSender, "http_307": ledger.GuardSender, "9999": ledger.GuardSender,
+		"132000": ledger.GuardTemplate, "132001": ledger.GuardTemplate, "1010": ledger.GuardTemplate, "http_400": ledger.GuardTemplate,
+		"1002": ledger.GuardNothing, "1008": ledger.GuardNothing, "500": ledger.GuardNothing, "131056": ledger.GuardNothing,
+	} {
+		class := gupshup.ClassUnknown
+		if known, ok := gupshup.LookupCode(code); ok {
+			class = known.Class
+		} else if code == "http_400" {
+			class = gupshup.ClassContent
+		}
+		got := decide(failure{class: class, code: code, priority: message.Bulk, attempt: 1, spent: 1, template: template}, testLimits)
+		require.Equal(t, want, got.follows.Guard, code)
+	}
+}
+
+func TestOnlyWhatConcernsOneMessageShowsThatItsSenderIsWell(t *testing.T) {
+	t.Parallel()
+	for class, want := range map[gupshup.Class]bool{
+		gupshup.ClassRecipient: true, gupshup.ClassContent: true, gupshup.ClassTemplate: true, gupshup.ClassPairThrottled: true,
+		gupshup.ClassAccount: false, gupshup.ClassTransient: false, gupshup.ClassInDoubt: false, gupshup.ClassNotSent: false, gupshup.ClassUnknown: false,
+		gupshup.ClassThrottled: false, gupshup.ClassSpam: false, gupshup.ClassMaintenance: false,
+	} {
+		require.Equal(t, want, decide(failure{class: class, priority: message.Bulk, attempt: 1, spent: 1}, testLimits).follows.Well, class)
 	}
 }
 

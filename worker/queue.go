@@ -16,26 +16,36 @@ type queueState struct {
 	pending int64
 	active  int64 // dequeued: handlers have them, waiting for a slot or sending
 	paused  bool
+	ours    bool // it is paused because of a hold, and not by a person
+}
+
+// asynqKey is what asynq's keys of a lane begin with.
+func asynqKey(sender string, lane message.Priority) string {
+	return "asynq:{" + message.Queue(sender, lane) + "}:"
 }
 
 // queueStates reads the three queues of a sender in one round trip. It looks at asynq's own keys, because asynq's Inspector
 // samples the memory of whole queues for the same answer; TestQueueStatesAgreeWithAsynq fails if asynq ever moves them.
 func queueStates(ctx context.Context, rdb redis.UniversalClient, sender string) (map[message.Priority]queueState, error) {
-	type answers struct{ pending, active, paused *redis.IntCmd }
+	type answers struct {
+		pending, active *redis.IntCmd
+		paused          *redis.StringCmd
+	}
 	asked := map[message.Priority]answers{}
 	_, err := rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		for _, p := range message.Priorities {
-			key := "asynq:{" + message.Queue(sender, p) + "}:"
-			asked[p] = answers{pipe.LLen(ctx, key+"pending"), pipe.LLen(ctx, key+"active"), pipe.Exists(ctx, key+"paused")}
+			key := asynqKey(sender, p)
+			asked[p] = answers{pipe.LLen(ctx, key+"pending"), pipe.LLen(ctx, key+"active"), pipe.Get(ctx, key+"paused")}
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && err != redis.Nil { //nolint:errorlint // a queue that is not paused; the pipeline returns it bare
 		return nil, fmt.Errorf("queues of %s: %w", sender, err)
 	}
 	states := make(map[message.Priority]queueState, len(asked))
 	for p, a := range asked {
-		states[p] = queueState{pending: a.pending.Val(), active: a.active.Val(), paused: a.paused.Val() == 1}
+		paused := a.paused.Err() == nil
+		states[p] = queueState{pending: a.pending.Val(), active: a.active.Val(), paused: paused, ours: paused && a.paused.Val() == PausedByHold}
 	}
 	return states, nil
 }
@@ -52,11 +62,14 @@ func archiveOf(inspector *asynq.Inspector) archiveText {
 	}
 }
 
-// DeleteTask removes an archived or finished task from the web UI's lists. That it is not there is no error.
+// DeleteTask removes an archived or finished task from the web UI's lists, by whichever lane it came. That it is not there is no error.
 func DeleteTask(inspector *asynq.Inspector, sender string, p message.Priority, taskID string) error {
-	err := inspector.DeleteTask(message.Queue(sender, p), taskID)
-	if errors.Is(err, asynq.ErrTaskNotFound) || errors.Is(err, asynq.ErrQueueNotFound) {
-		return nil
+	var problems []error
+	for _, lane := range []message.Priority{p, message.Probe} {
+		err := inspector.DeleteTask(message.Queue(sender, lane), taskID)
+		if err != nil && !errors.Is(err, asynq.ErrTaskNotFound) && !errors.Is(err, asynq.ErrQueueNotFound) {
+			problems = append(problems, err)
+		}
 	}
-	return err
+	return errors.Join(problems...)
 }

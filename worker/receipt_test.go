@@ -109,11 +109,7 @@ func TestWhatHoldsByReplyHoldsByCallback(t *testing.T) {
 		rec := s.becomes("a", message.Queued)
 		require.Equal(t, "account", rec.WaitingFor)
 		require.Zero(t, rec.Spent, "an empty wallet spends nobody's attempt")
-		s.send(s.text("b", "919876543211", message.Default))
-		require.Eventually(t, func() bool {
-			rec, err := s.ledger.Get(t.Context(), s.sender, "b")
-			return err == nil && rec.WaitingFor == "account"
-		}, 10*time.Second, 10*time.Millisecond, "the sender is held")
+		s.paused(message.Default, true)
 		s.balanced()
 	})
 }

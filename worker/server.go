@@ -18,6 +18,7 @@ var pollEvery = map[message.Priority]time.Duration{
 	message.Critical: 66 * time.Millisecond,
 	message.Default:  200 * time.Millisecond,
 	message.Bulk:     time.Second,
+	message.Probe:    250 * time.Millisecond,
 }
 
 // How often a server looks for retries whose time has come.
@@ -25,7 +26,11 @@ var retriesEvery = map[message.Priority]time.Duration{
 	message.Critical: time.Second,
 	message.Default:  2 * time.Second,
 	message.Bulk:     5 * time.Second,
+	message.Probe:    5 * time.Second,
 }
+
+// probeHandlers are enough for the probe lane: a probe is one message, and a decision takes no time.
+const probeHandlers = 8
 
 const maxPumps = 8
 
@@ -33,7 +38,7 @@ const maxPumps = 8
 // trip, so a fast sender with Redis at a distance needs several; each costs its idle polling.
 func pumps(p message.Priority, concurrency, fixed int, rate float64, trip time.Duration) []int {
 	n := 1
-	if p != message.Critical {
+	if p == message.Default || p == message.Bulk {
 		if n = fixed; n == 0 {
 			n = int(math.Ceil(1.5 * rate * trip.Seconds())) // half as much again as the rate needs
 		}
@@ -67,8 +72,8 @@ func (w *Worker) server(sender string, p message.Priority, concurrency int) *asy
 
 // processor is the border to asynq: a task comes in, an error that asynq understands goes out.
 type processor struct {
-	h        *handler
-	priority message.Priority
+	h    *handler
+	lane message.Priority
 }
 
 // ProcessTask implements asynq.Handler.
@@ -82,8 +87,8 @@ func (p processor) ProcessTask(ctx context.Context, t *asynq.Task) error {
 	case task.Sender != p.h.name:
 		return archived("task payload names another sender than its queue")
 	}
-	return p.h.handle(ctx, task, p.priority, func(messageID string) {
-		if message.TaskRetention(p.priority) == 0 {
+	return p.h.handle(ctx, job{Task: task, lane: p.lane}, func(messageID string) {
+		if message.TaskRetention(p.lane) == 0 {
 			return
 		}
 		shown, err := json.Marshal(map[string]string{"message_id": messageID})

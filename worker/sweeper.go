@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -25,6 +26,11 @@ const (
 	sweepLease  = 2 * time.Second // a dead sweeper is followed by another after this
 	queueLook   = time.Second     // how often the sweeper looks at asynq's queues
 	sweepPushes = 16              // goroutines that enqueue what a sweep found
+
+	// What waits behind a hold is let go twice as fast as the sender sends, while fewer than this wait in their queue: should the hold come
+	// back, so many have to be parked again.
+	roomFor   = 5 * time.Second // of sending
+	leastRoom = 20              // messages
 )
 
 // sweeps is the sweeper's part of the ledger.
@@ -41,12 +47,15 @@ type sweeper struct {
 	interval time.Duration
 	ledger   sweeps
 	rdb      redis.UniversalClient
+	pauses   pauses
 	queue    *producer.Enqueuer
 	log      *zap.Logger
 
 	looked time.Time
+	states map[message.Priority]queueState // as they stood then
 	idle   map[message.Priority]bool
 	grace  map[message.Priority]time.Duration
+	held   map[string]bool // what was held at the last look
 }
 
 // run sweeps until ctx ends.
@@ -81,12 +90,47 @@ func (s *sweeper) sweep(ctx context.Context) (more bool, err error) {
 	}
 	found, err := s.ledger.Sweep(ctx, ledger.SweepRequest{
 		Sender: s.sender, Owner: s.owner, Lease: max(sweepLease, 5*s.interval), Most: sweepMost, Grace: s.grace, Idle: s.idle,
+		LetGo: int(math.Ceil(2 * s.rate * s.interval.Seconds())), Room: max(leastRoom, int(roomFor.Seconds()*s.rate)),
 	})
 	if err != nil || !found.Leader {
 		return false, err
 	}
 	s.enqueue(ctx, found.Requeue)
-	return found.More, nil
+	return found.More, s.follow(ctx, found.Holds)
+}
+
+// follow pauses queues as the holds say, and tells of what has begun and ended.
+func (s *sweeper) follow(ctx context.Context, holds []ledger.HeldScope) error {
+	held := map[string]bool{}
+	for _, h := range holds {
+		name := h.Name()
+		if h.On() {
+			held[name] = true
+		}
+		if h.On() != s.held[name] {
+			s.log.Warn("hold", zap.String("sender", s.sender), zap.String("held", name), zap.Bool("on", h.On()), zap.String("reason", h.Reason),
+				zap.String("code", h.Code), zap.Time("since", h.Since), zap.Time("until", h.Until))
+			s.looked = time.Time{}
+		}
+	}
+	s.held = held
+	if len(held) == 0 && !s.anyOurs() {
+		return nil
+	}
+	if err := s.look(ctx); err != nil {
+		return err
+	}
+	return s.pauses.follow(ctx, holds, s.states)
+}
+
+// anyOurs says whether a queue was paused for a hold at the last look.
+func (s *sweeper) anyOurs() bool {
+	for _, q := range s.states {
+		if q.ours {
+			return true
+		}
+	}
+	return false
 }
 
 // look finds out which asynq queues are empty, and how long the handlers ahead of a message may take.
@@ -98,7 +142,7 @@ func (s *sweeper) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.looked = time.Now()
+	s.looked, s.states = time.Now(), states
 	s.idle, s.grace = patience(states, s.rate)
 	return nil
 }
@@ -124,7 +168,11 @@ func (s *sweeper) enqueue(ctx context.Context, found []ledger.Requeued) {
 	for range min(sweepPushes, len(found)) {
 		wg.Go(func() {
 			for q := range next {
-				if err := s.queue.Enqueue(ctx, TaskOf(s.sender, q), q.Priority); err != nil {
+				lane := q.Priority
+				if q.Express {
+					lane = message.Probe
+				}
+				if err := s.queue.Enqueue(ctx, TaskOf(s.sender, q), lane); err != nil {
 					s.log.Warn("sweeper.not_enqueued", zap.String("id", q.ID), zap.String("sender", s.sender), zap.Error(err))
 				}
 			}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -154,10 +155,12 @@ func (w *Worker) start(ctx context.Context) ([]*asynq.Server, error) {
 		})
 		w.gates = append(w.gates, gate)
 		h := w.handler(s, gate, inspector)
-		for _, p := range message.Priorities {
-			for _, concurrency := range pumps(p, w.cfg.Concurrency[p], w.cfg.Pumps, s.Rate, trip) {
+		handlers := maps.Clone(w.cfg.Concurrency)
+		handlers[message.Probe] = probeHandlers
+		for _, p := range message.Lanes {
+			for _, concurrency := range pumps(p, handlers[p], w.cfg.Pumps, s.Rate, trip) {
 				server := w.server(s.Name, p, concurrency)
-				if err := server.Start(processor{h: h, priority: p}); err != nil {
+				if err := server.Start(processor{h: h, lane: p}); err != nil {
 					w.shutdown(servers)
 					return nil, fmt.Errorf("worker: queue %s: %w", message.Queue(s.Name, p), err)
 				}
@@ -183,7 +186,7 @@ func (w *Worker) handler(s SenderConfig, gate Gate, inspector *asynq.Inspector) 
 func (w *Worker) sweeper(s SenderConfig) *sweeper {
 	return &sweeper{
 		sender: s.Name, rate: s.Rate, owner: message.NewID(), interval: w.cfg.SweepInterval, ledger: w.cfg.Ledger,
-		rdb: w.cfg.Redis, queue: producer.NewEnqueuer(w.cfg.Redis), log: w.cfg.Log,
+		rdb: w.cfg.Redis, pauses: pauses{rdb: w.cfg.Redis, sender: s.Name}, queue: producer.NewEnqueuer(w.cfg.Redis), log: w.cfg.Log,
 	}
 }
 

@@ -1,14 +1,19 @@
 -- claim is asked by the handler that brings a message: may I send it? Yes means that the intent is written.
 -- ARGV: 2 id, 3 generation of the task, 4 token of this handler run, 5 how long the claim holds (ms),
 --       6 '1' if an operator pressed Run on the dead letter, 7 '1' if a session message needs an open session,
---       8 how long a callback may claim a doubt (ms), 9 how long the index is kept (s)
+--       8 how long a callback may claim a doubt (ms), 9 how long the index is kept (s),
+--       10 '1' if the task came by the express queue: the sweeper called for it, as a probe or for a decision,
+--       11 '1' to be told only whether there is something to decide,
+--       12 time between two messages to one number (ms, 0: any), 13 how many of them may go at once, 14 most recipients a day (0: any)
 -- Returns: {verdict, now, status, attempt, spent, first intent, parked ms, expires at, priority, to, template id, in-doubt rule,
 --           code, class, reason, messageId, content, until, created at, intent, '1' if the session it needs is not open}
 --   send    go on, the content is there          decide  the outcome of the last attempt wants a decision
 --   busy    another run has it, sends or decides wait    its time has not come, the due set will bring it
---   stale   a newer task stands for it           held    parked behind a hold until `until`
+--   stale   a newer task stands for it           held    parked: behind a hold, or until `until`
+--   ready   nothing to decide: claim it, when its slot has come
 --   expired, suppressed, settled, dead, gone     nothing to send
 local id, generation, token, lease, replay = ARGV[2], num(ARGV[3]), ARGV[4], num(ARGV[5]), ARGV[6] == '1'
+local express, only_look = ARGV[10] == '1', ARGV[11] == '1'
 local key = record(id)
 local r = read(id)
 if not r then return { 'gone', int(now) } end
@@ -46,7 +51,8 @@ if r.st == 'sending' then
   r.oc, r.co, r.cl, r.re = 'in_doubt', 'claim_lost', 'in_doubt', 'the worker that was sending it is gone'
   r.ac = r.co
   move(id, r, 'in_doubt', 'oc', r.oc, 'ac', r.ac, 'co', r.co, 'cl', r.cl, 're', r.re)
-  r.tok = ''
+  r.tok = nil
+  redis.call('HDEL', key, 'tok')
   place(id, priority, 'due', now)
   enter_doubt(id, r, num(r.at), num(ARGV[8]))
 end
@@ -54,13 +60,15 @@ end
 if r.st == 'in_doubt' or r.st == 'failed' then
   -- One run decides at a time; if it dies, the due set brings the message again.
   local due = num(redis.call('ZSCORE', P .. 'due', id))
-  if due > now and r.tok ~= token then return reply(r.tok and 'busy' or 'wait') end
+  if due > now and r.tok ~= token and (r.tok or not express) then return reply(r.tok and 'busy' or 'wait') end
   -- Before anybody decides: receipts may be waiting that could not be told from another message's when they came.
   if r.st == 'in_doubt' and look_back(id, r, num(r.at), num(ARGV[8]), ARGV[9]) and r.st ~= 'failed' then return reply('settled') end
   redis.call('HSET', key, 'tok', token)
   place(id, priority, 'due', now + lease)
   return reply('decide')
 end
+
+if only_look then return reply('ready') end
 
 if r.st == 'dead' and replay and not suppressed(phone(r), priority) then
   -- As if new, save for its history: a person decided that it is worth another budget of attempts.
@@ -90,19 +98,22 @@ else
   -- A message in the due set has its time still to come. Only the task of a retry may come a little early: asynq keeps its time
   -- by the worker's clock, and the due entry stands behind it in case the task is lost.
   local due = num(redis.call('ZSCORE', P .. 'due', id))
-  if due > now and not (r.nb and now >= num(r.nb) - 1000) then return reply('wait') end
+  if due > now and not express and not (r.nb and now >= num(r.nb) - 1000) then return reply('wait') end
+  if r.hs then return reply('wait') end -- behind a hold; the sweeper lets it go
 end
 
 choose()
-local holds = redis.call('HMGET', P .. 'hold', 'sender', 'some', 'template:' .. (template or ''))
-for i = 1, 3 do
-  local hold = holds[i] and cjson.decode(holds[i])
-  if hold and hold['until'] > now and (hold.priorities == '' or string.find(hold.priorities, priority, 1, true)) then
-    redis.call('HSET', key, 'wf', hold.reason, 'ws', r.ws or int(now))
-    redis.call('HDEL', key, 'nb')
-    place(id, priority, 'due', hold['until'])
-    return reply('held', hold['until'])
-  end
+local scope, hold = holding(id, priority, template or '')
+if scope then
+  keep_back(id, r, scope, hold.reason)
+  return reply('held', hold['until'])
+end
+local opens, what = limited(r, template, num(ARGV[12]), num(ARGV[13]), num(ARGV[14]))
+if opens then
+  redis.call('HSET', key, 'wf', what, 'ws', r.ws or int(now))
+  redis.call('HDEL', key, 'nb')
+  place(id, priority, 'due', opens)
+  return reply('held', opens)
 end
 
 local attempt = num(r.at)

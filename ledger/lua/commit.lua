@@ -3,19 +3,13 @@
 -- ARGV: 2 id, 3 attempt, 4 outcome (submitted, refused, not_sent, in_doubt), 5 next status (submitted, queued, dead, in_doubt),
 --       6 delay until then (ms), 7 what it waits for ('' for a retry), 8 '1' if an attempt was spent, 9 code, 10 class, 11 reason,
 --       12 messageId, 13 its bucket, 14 its field, 15 how long the index is kept (s), 16 slack behind a retry (ms),
---       17 … 22 what follows for others (see follow in failure.lua), 23 how long a callback may claim a doubt (ms)
--- Returns: {status, 'applied' | 'noted' | 'repeated' | 'gone'}
+--       17 … 24 what follows for others (see follow in hold.lua), 25 how long a callback may claim a doubt (ms),
+--       26 time between two messages to one number (ms), 27 how many of them may go at once
+-- Returns: {status, 'applied' | 'turned' | 'noted' | 'repeated' | 'gone'}; turned: applied, but the message goes elsewhere than asked:
+--          a dead letter waits behind a hold, because the failure is not its fault, or what was to wait is dead, because it is
 local id, attempt, outcome, target, delay, waits_for = ARGV[2], num(ARGV[3]), ARGV[4], ARGV[5], num(ARGV[6]), ARGV[7]
 local spent, code, class, reason, mid = ARGV[8] == '1', ARGV[9], ARGV[10], ARGV[11], ARGV[12]
-local key, kept, window = record(id), ARGV[15], num(ARGV[23])
-
-local function end_hold(scope, priority) -- a success after its time of what it held: whatever it was is over
-  local old = redis.call('HGET', P .. 'hold', scope)
-  old = old and cjson.decode(old)
-  if old and old['until'] <= now and (old.priorities == '' or string.find(old.priorities, priority, 1, true)) then
-    redis.call('HDEL', P .. 'hold', scope)
-  end
-end
+local key, kept, window = record(id), ARGV[15], num(ARGV[25])
 
 local r = read(id)
 if not r then return { '', 'gone' } end
@@ -76,17 +70,15 @@ end
 
 if r.oc and (r.oc ~= 'in_doubt' or outcome == 'in_doubt') and (outcome ~= 'submitted' or r.mid == mid) then
   -- The same word again, because the reply to it was lost: while what it did stands, it is answered as the first time.
-  return { r.st, r.oc == outcome and r.st == target and 'applied' or 'repeated' }
+  if r.oc ~= outcome then return { r.st, 'repeated' } end
+  if r.st == target then return { r.st, 'applied' } end
+  return { r.st, (target == 'dead' and r.hs or target == 'queued' and r.st == 'dead') and 'turned' or 'repeated' }
 end
 
 if outcome == 'submitted' then
   local late = not legal(r.st, 'submitted')
   succeed()
-  if redis.call('EXISTS', P .. 'hold') == 1 then
-    end_hold('sender', priority)
-    end_hold('some', priority)
-    end_hold('template:' .. ((r.uf and r.ft) or r.tp or ''), priority)
-  end
+  got_through(id, r, false)
   return { r.st, late and 'noted' or 'applied' }
 end
 
@@ -99,16 +91,25 @@ if r.st ~= 'sending' and r.st ~= 'in_doubt' then
   return { r.st, 'noted' }
 end
 
+local asked, scope, waits_behind = target, nil, nil
+target, scope, waits_behind = follow(id, r, asked, class, code, { unpack(ARGV, 17, 24) }, false)
+if target ~= asked then spent = target == 'dead' end
+if class == 'pair_throttled' then slow_pair(r, delay, num(ARGV[26]), num(ARGV[27])) end
+if outcome ~= 'in_doubt' and num(redis.call('ZSCORE', P .. 'daily', phone(r))) == num(r['in']) then
+  redis.call('ZREM', P .. 'daily', phone(r)) -- nobody was written to
+end
+
 local fields = { 'oc', outcome, 'ac', code, 'co', code, 'cl', class, 're', reason }
 if mid ~= '' then fields[#fields + 1] = 'mid'; fields[#fields + 1] = mid end
 if not spent then fields[#fields + 1] = 'sp'; fields[#fields + 1] = math.max(num(r.sp) - 1, 0) end
 if r.st == target then redis.call('HSET', key, unpack(fields)) else move(id, r, target, unpack(fields)) end
 r.oc, r.co, r.cl, r.re = outcome, code, class, reason
 if mid ~= '' then r.mid = mid; own() end
-follow(r, class, code, { ARGV[17], ARGV[18], ARGV[19], ARGV[20], ARGV[21], ARGV[22] })
 if target == 'dead' then
   redis.call('HDEL', key, 'dl', 'tok', 'nb')
   place(id, priority)
+elseif scope then
+  keep_back(id, r, scope, waits_behind)
 elseif target == 'queued' and waits_for == '' then
   redis.call('HSET', key, 'nb', int(now + delay))
   place(id, priority, 'due', now + delay + num(ARGV[16]))
@@ -121,4 +122,5 @@ if outcome == 'in_doubt' then
   enter_doubt(id, r, attempt, window)
   look_back(id, r, attempt, window, kept)
 end
-return { r.st, r.st == target and 'applied' or 'noted' }
+if r.st == target then return { r.st, target == asked and 'applied' or 'turned' } end
+return { r.st, 'noted' }

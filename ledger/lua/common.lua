@@ -33,7 +33,8 @@ local function read(id)
 end
 
 -- place puts a message where it is looked for: 'waiting' (an asynq task is to bring it; at: since when),
--- 'due' (the sweeper looks at it; at: at what time), or nowhere. An unsettled message has exactly one place.
+-- 'due' (the sweeper looks at it; at: at what time), or nowhere. An unsettled message has exactly one place; the third is behind a hold,
+-- see keep_back in hold.lua.
 local function place(id, priority, where, at)
   local waiting, due = P .. 'waiting:' .. priority, P .. 'due'
   if where == 'waiting' then
@@ -44,6 +45,14 @@ local function place(id, priority, where, at)
   elseif redis.call('ZREM', due, id) == 0 then
     redis.call('ZREM', waiting, id)
   end
+end
+
+-- unhold takes a message out of what waits behind a hold.
+local function unhold(id, r)
+  if not r.hs then return end
+  redis.call('ZREM', P .. 'held:' .. r.hs, id)
+  redis.call('HDEL', record(id), 'hs')
+  r.hs = nil
 end
 
 local function count(what, by) redis.call('HINCRBY', P .. 'count', what, by) end
@@ -85,6 +94,7 @@ local function move(id, r, to, ...)
     redis.call('HSET', record(id), 'st', to, 'ua', int(now), ...)
   end
   if to == 'queued' and r.ex then redis.call('ZADD', P .. 'expiry', r.ex, id) end
+  unhold(id, r)
   if EVENTS ~= '' then
     local given, fields = { ... }, {}
     for k = 1, #given, 2 do fields[given[k]] = given[k + 1] end

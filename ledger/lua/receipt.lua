@@ -131,6 +131,7 @@ local function advance(id, r, before, reason)
     place(id, r.pr, 'due', now)
     return
   end
+  if level >= 3 then got_through(id, r, true) end
   if winner ~= n then
     r.wm = all[winner].mid
     redis.call('HSET', key, 'wn', winner, 'wm', r.wm)

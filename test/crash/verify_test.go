@@ -26,7 +26,7 @@ import (
 // task leaves that to asynq's recoverer, which comes two minutes later or when a worker starts; so the leases are made older.
 func (s *site) archive() {
 	ctx := context.Background()
-	for _, p := range message.Priorities {
+	for _, p := range message.Lanes {
 		key := "asynq:{" + message.Queue(s.base.Sender, p) + "}:lease"
 		held, err := s.rdb.ZRange(ctx, key, 0, -1).Result()
 		require.NoError(s.t, err)
@@ -48,6 +48,9 @@ func (s *site) unarchived() (out []string) {
 	err := s.ledger.Dead(context.Background(), s.base.Sender, ledger.DeadFilter{}, func(r ledger.Record, _ time.Time) bool {
 		id := message.TaskID(r.ID, r.Generation)
 		info, err := inspector.GetTaskInfo(message.Queue(s.base.Sender, r.Priority), id)
+		if err != nil { // decided about at once
+			info, err = inspector.GetTaskInfo(message.Queue(s.base.Sender, message.Probe), id)
+		}
 		switch {
 		case err != nil:
 			out = append(out, fmt.Sprintf("%s (%s): %v", id, r.Code, err))

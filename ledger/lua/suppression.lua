@@ -1,18 +1,4 @@
--- What failures leave behind beyond their message: holds and suppressed numbers. Part of the scripts that write or obey them.
-
--- set_hold keeps a sender ('sender', or 'some' of its priorities) or a 'template:<id>' from being sent for a while.
-local function set_hold(scope, class, code, priorities, span, most)
-  local hold = P .. 'hold'
-  local old = redis.call('HGET', hold, scope)
-  old = old and cjson.decode(old)
-  if old and old['until'] > now then return end
-  -- A hold that ran out and failed again in the same way lasts longer each time.
-  if old and old.reason ~= class then old = nil end
-  local tries = old and old.tries + 1 or 0
-  local till = now + math.min(span * 2 ^ math.min(tries, 20), most)
-  redis.call('HSET', hold, scope, cjson.encode({ reason = class, code = code, priorities = priorities, tries = tries,
-    since = old and old.since or now, ['until'] = till }))
-end
+-- Numbers that are not written to any more. Part of the scripts that write or obey them.
 
 -- A number has up to two entries in the hash: under itself for everything, and under '<number>/bulk' for bulk.
 local function suppression_field(number, scope) return scope == 'bulk' and number .. '/bulk' or number end
@@ -44,11 +30,4 @@ local function suppress_now(id, r, entry)
   move(id, r, 'suppressed', 'co', 'SUPPRESSED', 'cl', 'recipient', 're', 'the number is suppressed: ' .. entry.code .. ' (' .. entry.source .. ')')
   redis.call('HDEL', record(id), 'nb', 'wf', 'ws')
   place(id, r.pr)
-end
-
--- follow does to others what the failure of one message asks for. given: what to hold ('', 'sender', 'some', 'template:<id>'), for
--- which priorities, how long (ms), at most (ms), what to suppress of the number ('', 'all', 'bulk'), for how long (ms, 0 for ever).
-local function follow(r, class, code, given)
-  if given[1] ~= '' then set_hold(given[1], class, code, given[2], num(given[3]), num(given[4])) end
-  if given[5] ~= '' then suppress(phone(r), given[5], code, 'code', num(given[6]) > 0 and now + num(given[6]) or 0) end
 end

@@ -1,0 +1,13 @@
+-- hold_set holds a sender, some of its priorities, or a template: because a person says so, or because a worker saw an outage.
+-- ARGV: 2 scope, 3 reason, 4 code, 5 note, 6 priorities, 7 who ('' for the policy, which tries it again by itself), 8 until (ms, 0 until it is
+--       released), 9 how far off the first probe is (ms), 10 at most (ms)
+-- Returns: 'held', or 'there already'
+local scope, who = ARGV[2], ARGV[7]
+if who == '' then
+  local before = hold_of(scope)
+  set_hold(scope, '', '', ARGV[3], ARGV[4], ARGV[6], num(ARGV[9]), num(ARGV[10]), false)
+  return on(before) and 'there already' or 'held'
+end
+keep_hold(scope, { reason = ARGV[3], code = ARGV[4], note = ARGV[5], priorities = ARGV[6], since = now, by = who, span = 0, most = 0, tries = 0,
+  ['until'] = num(ARGV[8]) })
+return 'held'
