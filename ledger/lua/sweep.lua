@@ -1,10 +1,13 @@
 -- sweep is the sweeper's one call: it renews the lease, ends what is past its time, and hands back what must be enqueued anew.
 -- ARGV: 2 owner, 3 lease (ms), 4 most messages at a time, 5 retention (ms), 6 retention of dead letters (ms),
---       then for critical, default and bulk: grace (ms), '1' if its asynq queue is empty and not paused
+--       then for critical, default and bulk: grace (ms), '1' if its asynq queue is empty and not paused,
+--       13 '1' if Redis is full: then nothing is handed back
 -- Returns: {'busy'}, or {'ok', lists of {id, generation, priority, to, template id}, expired, retired, more}
-local owner, lease, most = ARGV[2], num(ARGV[3]), num(ARGV[4])
+local owner, lease, most, full = ARGV[2], num(ARGV[3]), num(ARGV[4]), ARGV[13] == '1'
 local holder = redis.call('HMGET', P .. 'sweeper', 'owner', 'till')
 if holder[1] and holder[1] ~= owner and num(holder[2]) > now then return { 'busy' } end
+-- Before any write that needs memory: then a full Redis refuses none of the others, and what frees memory goes on.
+redis.call('ZREMRANGEBYSCORE', P .. 'session', '-inf', int(now - 86400000))
 redis.call('HSET', P .. 'sweeper', 'owner', owner, 'till', int(now + lease))
 
 local out, expired, retired, more = {}, 0, 0, 0
@@ -46,7 +49,9 @@ for _, id in ipairs(upto('expiry', int(now), most)) do
   end
 end
 
-for _, id in ipairs(upto('due', int(now), most)) do requeue(id, 'due') end
+if not full then
+  for _, id in ipairs(upto('due', int(now), most)) do requeue(id, 'due') end
+end
 
 for _, field in ipairs(upto('suppress:until', int(now), most)) do
   local entry = redis.call('HGET', P .. 'suppress', field)
@@ -54,7 +59,6 @@ for _, field in ipairs(upto('suppress:until', int(now), most)) do
   if till and till ~= 0 and till <= now then redis.call('HDEL', P .. 'suppress', field) end
   redis.call('ZREM', P .. 'suppress:until', field)
 end
-redis.call('ZREMRANGEBYSCORE', P .. 'session', '-inf', int(now - 86400000))
 
 -- asynq hands out first in, first out. So a task that is older than one already claimed has been overtaken: it is lost.
 for i, priority in ipairs({ 'critical', 'default', 'bulk' }) do
@@ -62,7 +66,7 @@ for i, priority in ipairs({ 'critical', 'default', 'bulk' }) do
   local waiting = 'waiting:' .. priority
   local till = num(redis.call('ZSCORE', P .. 'mark', priority)) - grace
   if idle then till = now - grace end
-  if till > 0 then
+  if till > 0 and not full then
     for _, id in ipairs(upto(waiting, '(' .. int(till), most)) do requeue(id, waiting) end
   end
 end
