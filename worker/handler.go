@@ -48,6 +48,7 @@ type handler struct {
 	app     string
 	source  string
 	client  Sender
+	valve   *valve
 	gate    Gate
 	ledger  Ledger
 	archive archiveText
@@ -64,6 +65,9 @@ type handler struct {
 // handle brings one message. The error is for asynq: nil ends the task, a *retryError brings it again, anything that wraps
 // asynq.SkipRetry archives it. result is told what the web UI shall show of a finished task.
 func (h *handler) handle(ctx context.Context, task message.Task, p message.Priority, result func(messageID string)) error {
+	if !h.valve.wait(ctx) {
+		return errStopping
+	}
 	slot, err := h.gate.Wait(ctx, p)
 	if err != nil {
 		return errStopping

@@ -42,6 +42,7 @@ type sweeper struct {
 	ledger   sweeps
 	rdb      redis.UniversalClient
 	queue    *producer.Enqueuer
+	valve    *valve // while it is shut, nothing is brought back
 	log      *zap.Logger
 
 	looked time.Time
@@ -81,6 +82,7 @@ func (s *sweeper) sweep(ctx context.Context) (more bool, err error) {
 	}
 	found, err := s.ledger.Sweep(ctx, ledger.SweepRequest{
 		Sender: s.sender, Owner: s.owner, Lease: max(sweepLease, 5*s.interval), Most: sweepMost, Grace: s.grace, Idle: s.idle,
+		Full: s.valve.closed() != nil,
 	})
 	if err != nil || !found.Leader {
 		return false, err
