@@ -25,14 +25,15 @@ func Own(t testing.TB) *redis.Client {
 // Start runs a redis-server that forgets everything at the end of the test, and returns its address.
 func Start(t testing.TB, server string) string {
 	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	ctx := context.Background() // the test's own ends before its clean-ups, and would leave the server without its shell
+	free, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	addr := free.Addr().String()
 	_, port, err := net.SplitHostPort(addr)
 	require.NoError(t, err)
 	require.NoError(t, free.Close())
 	// The shell ends it when its own input ends, which is also when this process is killed itself.
-	cmd := exec.Command("/bin/sh", "-c", `"$@" >/dev/null & cat; kill -9 $!`, "sh", //nolint:gosec // a path from PATH
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", `"$@" >/dev/null & cat; kill -9 $!`, "sh", //nolint:gosec // a path from PATH
 		server, "--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--appendonly", "no", "--save", "")
 	running, err := cmd.StdinPipe()
 	require.NoError(t, err)
@@ -43,6 +44,6 @@ func Start(t testing.TB, server string) string {
 	})
 	rdb := redis.NewClient(&redis.Options{Addr: addr})
 	defer func() { _ = rdb.Close() }()
-	require.Eventually(t, func() bool { return rdb.Ping(context.Background()).Err() == nil }, 10*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return rdb.Ping(ctx).Err() == nil }, 10*time.Second, 20*time.Millisecond)
 	return addr
 }
