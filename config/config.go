@@ -147,6 +147,7 @@ type Sender struct {
 	CallbackAllow    Networks           `koanf:"callback_allow"`     // where callbacks may come from; none means from everywhere
 	CheckSession     bool               `koanf:"check_session"`      // session messages only to who wrote within the last 24 hours
 	EventsMax        int                `koanf:"events_max"`         // entries that the sender's event stream keeps; see EventsKept
+	MaxQueued        int                `koanf:"max_queued"`         // messages queued at a time, beyond which more are refused; 0 is any number
 	NotifyURL        string             `koanf:"notify_url"`         // told of every change of a message's state; "" tells nobody
 	NotifySecretEnv  string             `koanf:"notify_secret_env"`
 	OnInDoubt        ByPriority[string] `koanf:"on_in_doubt"` // "" falls back to in_doubt; see Config.OnInDoubt

@@ -83,6 +83,8 @@ func TestProblems(t *testing.T) {
 		{"allow by variable", aSender, "GUPDISPATCH_SENDERS_MY_SHOP_CALLBACK_ALLOW=here", "GUPDISPATCH_SENDERS_MY_SHOP_CALLBACK_ALLOW", "192.0.2.0/24"},
 		{"trusted proxy", "http: {trusted_proxies: [10.0.0.0/33]}", "", "http.trusted_proxies", "neither an address"},
 		{"events below 0", aSender + "    events_max: -1", "", "senders[my-shop].events_max", "0 to"},
+		{"queue below 0", aSender + "    max_queued: -1", "", "senders[my-shop].max_queued", "0 to"},
+		{"queue by word", aSender + "    max_queued: many", "", "senders[my-shop].max_queued", "whole number"},
 		{"notify without a secret", aSender + "    notify_url: https://shop.example/x", "", "senders[my-shop].notify_secret_env", "missing"},
 		{"notify with the secret itself", aSender + "    notify_secret: s3cret", "", "senders[my-shop].notify_secret", "notify_secret_env"},
 		{"notify with the secret as variable", notifies + "s3cret\n    notify_url: https://shop.example", "", "senders[my-shop].notify_secret_env", "not the name of"},

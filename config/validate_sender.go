@@ -13,6 +13,9 @@ const maxRate = 10_000
 // maxEvents bounds a sender's event stream, which lies in Redis's memory: ten million entries are about 3 GB.
 const maxEvents = 10_000_000
 
+// maxQueued bounds max_queued; so many messages fill some 50 GB.
+const maxQueued = 100_000_000
+
 var (
 	digits = regexp.MustCompile(`^[1-9][0-9]{6,14}$`) // E.164 has at most 15
 	region = regexp.MustCompile(`^[A-Z]{2}$`)
@@ -56,6 +59,7 @@ func (p *Problems) sender(at string, s Sender) {
 			"needs callbacks: without them no user ever has an open session, and no session message would be sent")
 	}
 	p.between(at+".events_max", s.EventsMax, 0, maxEvents)
+	p.between(at+".max_queued", s.MaxQueued, 0, maxQueued)
 	p.notify(at, s)
 	eachPriority(s.OnInDoubt, func(priority, policy string) {
 		if policy != "" {

@@ -52,6 +52,7 @@ type Config struct {
 	ParkedMost    int                                // messageIds whose receipts are parked at a time, per sender; default 50,000
 	Events        map[string]int                     // by sender: how many entries its stream of events keeps; 0 or absent: none is written
 	Limits        map[string]Limits                  // by sender: what recipients and a day can take; absent: anything
+	MaxQueued     map[string]int                     // by sender: how many messages may be queued before more are refused; 0 or absent: any number
 	Offset        func() time.Duration               // added to Redis's clock; nil in production, tests move time with it
 }
 
@@ -116,6 +117,7 @@ const (
 	AcceptedNew      = "accepted" // it is in
 	AcceptedExisting = "exists"   // it was in already, with the same content
 	AcceptConflict   = "conflict" // its id belongs to another message
+	AcceptFull       = "full"     // its sender has as many queued messages as MaxQueued allows: nothing was written
 )
 
 // Acceptance tells what became of a message that was handed over.
@@ -173,8 +175,18 @@ func (l *Ledger) acceptArgs(m message.Message) ([]any, error) {
 	return []any{
 		m.ID, fingerprint, string(m.Priority), m.To, content, m.Content.TemplateID(),
 		millis(m.SendAt), millis(m.ExpiresAt), string(m.OnInDoubt), metadata, l.cfg.Expiry[m.Priority].Milliseconds(),
-		fallback, m.Fallback.TemplateID(), otherForm(m.To),
+		fallback, m.Fallback.TemplateID(), otherForm(m.To), l.mayQueue(m.Sender, m.Priority),
 	}, nil
+}
+
+// mayQueue is how many messages may be queued for one of this priority to be accepted; 0 is any number. Bulk leaves the last tenth to
+// the others: a campaign that is handed over as fast as it is taken must not be why a one-time password is refused.
+func (l *Ledger) mayQueue(sender string, p message.Priority) int {
+	most := l.cfg.MaxQueued[sender]
+	if p == message.Bulk {
+		most -= most / 10
+	}
+	return most
 }
 
 // otherForm is the number as keys have it, where that is not the number itself.

@@ -111,7 +111,7 @@ func (l *Ledger) Find(ctx context.Context, sender, id string) (Record, error) {
 // oc outcome, ac its code, mid messageId, co code, cl class, re reason, wn the earlier attempt that stands and wm its messageId, wf waiting for,
 // ws since, od on in doubt, md metadata, fb fallback template, ft its id, uf whether it is used, nk the number as keys have it, sa send at, ex expires at,
 // ca created, ua updated, sl settled, log earlier attempts, rc receipts, wi the attempt whose WhatsApp id
-// is in the index.
+// is in the index, hs the hold that it waits behind, hf when it last failed as if its sender were in trouble, dq a decision is called for.
 func parseRecord(sender, id string, f map[string]string) Record {
 	rec := Record{
 		ID: id, Sender: sender, To: f["to"], Priority: message.Priority(f["pr"]), Status: message.Status(f["st"]),

@@ -143,11 +143,16 @@ func forgotten(err error) bool { return err != nil && strings.Contains(err.Error
 // ErrRefused says that Redis would refuse the same call again: it is a mistake in the program or in Redis's permissions.
 var ErrRefused = errors.New("refused by Redis")
 
+// ErrNoMemory says that Redis is full and wrote nothing. The same call is worth repeating once there is room again.
+var ErrNoMemory = errors.New("no memory left in Redis")
+
 func asReply(s script, res any, err error) (reply, error) {
 	switch {
 	case err == nil, errors.Is(err, redis.Nil):
 	case redis.HasErrorPrefix(err, "ERR"), redis.HasErrorPrefix(err, "WRONGTYPE"), redis.HasErrorPrefix(err, "NOPERM"):
 		return nil, fmt.Errorf("ledger %s: %w: %w", s.name, ErrRefused, err)
+	case redis.HasErrorPrefix(err, "OOM"):
+		return nil, fmt.Errorf("ledger %s: %w: %w", s.name, ErrNoMemory, err)
 	default:
 		return nil, fmt.Errorf("ledger %s: %w", s.name, err)
 	}

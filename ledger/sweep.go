@@ -14,6 +14,7 @@ type SweepRequest struct {
 	Lease  time.Duration
 	Most   int                                // messages of each kind at a time
 	Grace  map[message.Priority]time.Duration // how far a task may be overtaken before it counts as lost
+	Full   bool                               // Redis is: nothing is handed back, since each new task would need memory
 	Idle   map[message.Priority]bool          // its asynq queue is empty and not paused: whatever waits longer than grace is lost
 	LetGo  int                                // messages that may leave an ended hold at a time
 	Room   int                                // while fewer than so many of their priority wait in their queue
@@ -46,13 +47,9 @@ func (l *Ledger) Sweep(ctx context.Context, q SweepRequest) (Sweep, error) {
 		q.Owner, q.Lease.Milliseconds(), q.Most, l.cfg.Retention.Milliseconds(), l.cfg.DeadRetention.Milliseconds(),
 	}
 	for _, p := range message.Priorities {
-		idle := "0"
-		if q.Idle[p] {
-			idle = "1"
-		}
-		args = append(args, q.Grace[p].Milliseconds(), idle)
+		args = append(args, q.Grace[p].Milliseconds(), flag(q.Idle[p]))
 	}
-	r, err := l.run(ctx, sweepScript, q.Sender, append(args, q.LetGo, q.Room)...)
+	r, err := l.run(ctx, sweepScript, q.Sender, append(args, q.LetGo, q.Room, flag(q.Full))...)
 	if err != nil || r.text(0) != "ok" {
 		return Sweep{}, err
 	}

@@ -27,6 +27,9 @@ const (
 type Sender struct {
 	Name   string
 	Region string // ISO region in which national numbers are read; empty takes international ones only
+	// MaxQueued is how many of its messages may be queued: waiting for their slot, their time or the end of a hold. Beyond it Send
+	// returns a *FullError; bulk messages leave the last tenth to the others. 0 is any number.
+	MaxQueued int
 }
 
 // Config is what a Producer needs.
@@ -42,7 +45,9 @@ type Config struct {
 type Producer struct {
 	ledger  *ledger.Ledger
 	queue   *Enqueuer
+	room    *ledger.Room
 	regions map[string]string
+	most    map[string]int // queued messages, by sender
 	log     *zap.Logger
 	now     func() time.Time
 }
@@ -56,15 +61,16 @@ func New(cfg Config) (*Producer, error) {
 		return nil, errors.New("producer: no senders given")
 	}
 	p := &Producer{
-		ledger: ledger.New(cfg.Redis, ledger.Config{Expiry: cfg.Expiry, Events: cfg.Events}), queue: NewEnqueuer(cfg.Redis),
-		regions: make(map[string]string, len(cfg.Senders)), log: cfg.Log, now: time.Now,
+		queue: NewEnqueuer(cfg.Redis), room: ledger.NewRoom(cfg.Redis),
+		regions: make(map[string]string, len(cfg.Senders)), most: make(map[string]int, len(cfg.Senders)), log: cfg.Log, now: time.Now,
 	}
 	if p.log == nil {
 		p.log = zap.NewNop()
 	}
 	for _, s := range cfg.Senders {
-		p.regions[s.Name] = s.Region
+		p.regions[s.Name], p.most[s.Name] = s.Region, s.MaxQueued
 	}
+	p.ledger = ledger.New(cfg.Redis, ledger.Config{Expiry: cfg.Expiry, Events: cfg.Events, MaxQueued: p.most})
 	return p, nil
 }
 
@@ -87,8 +93,8 @@ func (e *ConflictError) Error() string {
 }
 
 // Send accepts one message. Sending the same message again returns what became of the first.
-// Errors: gupshup.FieldErrors names every field that is wrong, *ConflictError that the id is taken. Any other error means that
-// Redis did not answer, and that it is unknown whether the message was accepted: send it again with the same id.
+// Errors: gupshup.FieldErrors names every field that is wrong, *ConflictError that the id is taken, *FullError that there is no room
+// now, in Redis or in the sender's queue. Any other error means that Redis did not answer, and that it is unknown whether the message was accepted: send it again with the same id.
 func (p *Producer) Send(ctx context.Context, m message.Message) (Result, error) {
 	r := p.SendBatch(ctx, []message.Message{m})[0]
 	return r, r.Err
@@ -130,8 +136,9 @@ func (p *Producer) check(m *message.Message) error {
 	return err
 }
 
-// accept writes the records of one sender's messages and enqueues their tasks.
+// accept writes the records of one sender's messages, if there is room for them, and enqueues their tasks.
 func (p *Producer) accept(ctx context.Context, batch []message.Message, indexes []int, results []Result) {
+	indexes = p.admit(ctx, batch, indexes, results)
 	ms := make([]message.Message, len(indexes))
 	for i, at := range indexes {
 		ms[i] = batch[at]
@@ -142,7 +149,10 @@ func (p *Producer) accept(ctx context.Context, batch []message.Message, indexes 
 		r := &results[at]
 		switch {
 		case errs[i] != nil:
-			r.Err = fmt.Errorf("message %s: Redis did not confirm it, send it again with the same id: %w", r.ID, errs[i])
+			r.Err = refusal(r.ID, errs[i])
+			continue
+		case accepted[i].Outcome == ledger.AcceptFull:
+			r.Err = queueFull(ms[i], p.most[ms[i].Sender])
 			continue
 		case accepted[i].Outcome == ledger.AcceptConflict:
 			r.Err = &ConflictError{ID: r.ID, Status: accepted[i].Status}

@@ -22,7 +22,9 @@ type Collector struct {
 	rdb     redis.UniversalClient
 	ledger  *ledger.Ledger
 	senders []string
+	room    *ledger.Room
 
+	memory                                    *prometheus.Desc
 	depth, oldest, inDoubt, duplicates        *prometheus.Desc
 	parked, parkedAge, parkedDropped, silence *prometheus.Desc
 }
@@ -33,7 +35,8 @@ func NewCollector(rdb redis.UniversalClient, l *ledger.Ledger, senders []string)
 		return prometheus.NewDesc(name, help, labels, nil)
 	}
 	return &Collector{
-		rdb: rdb, ledger: l, senders: senders,
+		rdb: rdb, ledger: l, senders: senders, room: ledger.NewRoom(rdb),
+		memory:     desc("gupdispatch_redis_memory_ratio", "Which part of its maxmemory Redis uses; absent if it has none or does not tell."),
 		depth:      desc("gupdispatch_queue_depth", "Tasks of an asynq queue by state.", "queue", "state"),
 		oldest:     desc("gupdispatch_oldest_pending_seconds", "How long the first task of an asynq queue has been waiting to be taken; 0 if none waits.", "queue"),
 		inDoubt:    desc("gupdispatch_in_doubt", "Messages of which nobody knows whether Gupshup took them.", "sender"),
@@ -49,7 +52,7 @@ func NewCollector(rdb redis.UniversalClient, l *ledger.Ledger, senders []string)
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.depth, c.oldest, c.inDoubt, c.duplicates, c.parked, c.parkedAge, c.parkedDropped, c.silence,
+		c.memory, c.depth, c.oldest, c.inDoubt, c.duplicates, c.parked, c.parkedAge, c.parkedDropped, c.silence,
 	} {
 		ch <- d
 	}
@@ -59,6 +62,9 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
+	if used, known := c.room.Used(ctx); known {
+		ch <- prometheus.MustNewConstMetric(c.memory, prometheus.GaugeValue, used)
+	}
 	for _, s := range c.senders {
 		if err := c.queues(ctx, s, ch); err != nil {
 			ch <- prometheus.NewInvalidMetric(c.depth, err)

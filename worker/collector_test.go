@@ -44,6 +44,19 @@ func TestCollectorAgreesWithAsynq(t *testing.T) {
 	})
 }
 
+func TestCollectorTellsHowFullRedisIs(t *testing.T) {
+	t.Parallel()
+	const name = "gupdispatch_redis_memory_ratio"
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		memory := redistest.Pretend(rdb)
+		memory.Set(85, 100)
+		l := ledger.New(rdb, ledger.Config{})
+		require.InDelta(t, .85, gather(t, worker.NewCollector(rdb, l, nil))[name], 1e-9)
+		memory.Set(85, 0)
+		require.NotContains(t, gather(t, worker.NewCollector(rdb, l, nil)), name)
+	})
+}
+
 func TestCollectorWithoutRedisFailsInTime(t *testing.T) {
 	t.Parallel()
 	away := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", ContextTimeoutEnabled: true})

@@ -48,6 +48,7 @@ type handler struct {
 	app     string
 	source  string
 	client  Sender
+	valve   *valve
 	gate    Gate
 	ledger  Ledger
 	archive archiveText
@@ -86,6 +87,9 @@ func (h *handler) handle(ctx context.Context, j job, result func(messageID strin
 		if err != nil || c.Verdict != ledger.Ready {
 			return h.unsent(ctx, j, c, token, err)
 		}
+	}
+	if !h.valve.wait(ctx) {
+		return errStopping
 	}
 	slot, err := h.gate.Wait(ctx, j.urgency())
 	if err != nil {

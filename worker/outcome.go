@@ -18,7 +18,7 @@ type retryError struct {
 
 func (e *retryError) Error() string { return e.text }
 
-// errStopping ends a handler that was still waiting for its slot when the worker stopped: nothing was spent.
+// errStopping ends a handler that was still waiting for room in Redis or for its slot when the worker stopped: nothing was spent.
 var errStopping = &retryError{text: "the worker stopped before it was this message's turn"}
 
 // errBusy ends a run whose message another run has just now: nothing was spent.

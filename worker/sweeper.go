@@ -49,6 +49,7 @@ type sweeper struct {
 	rdb      redis.UniversalClient
 	pauses   pauses
 	queue    *producer.Enqueuer
+	valve    *valve // while it is shut, nothing is brought back
 	log      *zap.Logger
 
 	looked time.Time
@@ -91,6 +92,7 @@ func (s *sweeper) sweep(ctx context.Context) (more bool, err error) {
 	found, err := s.ledger.Sweep(ctx, ledger.SweepRequest{
 		Sender: s.sender, Owner: s.owner, Lease: max(sweepLease, 5*s.interval), Most: sweepMost, Grace: s.grace, Idle: s.idle,
 		LetGo: int(math.Ceil(2 * s.rate * s.interval.Seconds())), Room: max(leastRoom, int(roomFor.Seconds()*s.rate)),
+		Full: s.valve.closed() != nil,
 	})
 	if err != nil || !found.Leader {
 		return false, err

@@ -63,6 +63,7 @@ type Worker struct {
 	cfg     Config
 	metrics *metrics
 	gates   []*flow.Gate
+	valve   *valve
 	ending  chan struct{}
 }
 
@@ -94,10 +95,12 @@ func New(cfg Config) (*Worker, error) {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
-	return &Worker{cfg: cfg, metrics: newMetrics(cfg.Registry), ending: make(chan struct{})}, nil
+	return &Worker{
+		cfg: cfg, metrics: newMetrics(cfg.Registry), valve: newValve(ledger.NewRoom(cfg.Redis).Used, cfg.Log), ending: make(chan struct{}),
+	}, nil
 }
 
-// Run sends until ctx ends, and then stops in order: no new tasks, handlers that wait for a slot give up, requests in flight
+// Run sends until ctx ends, and then stops in order: no new tasks, handlers that wait for room or a slot give up, requests in flight
 // finish and are written down, all within ShutdownTimeout. It returns an error only if it could not start.
 func (w *Worker) Run(ctx context.Context) error {
 	servers, err := w.start(ctx)
@@ -106,6 +109,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var group sync.WaitGroup
+	group.Go(func() { w.valve.run(ctx) })
 	for i, s := range w.cfg.Senders {
 		group.Go(func() { w.gates[i].Run(background) })
 		group.Go(func() { w.sweeper(s).run(ctx) })
@@ -124,7 +128,7 @@ func (w *Worker) Run(ctx context.Context) error {
 }
 
 // shutdown ends all servers, each step for all at the same time: first no new tasks (a server takes up to its polling interval
-// for that), then the handlers that wait for a slot, then those that are sending.
+// for that), then the handlers that wait for room or a slot, then those that are sending.
 func (w *Worker) shutdown(servers []*asynq.Server) {
 	each := func(do func(s *asynq.Server)) {
 		var group sync.WaitGroup
@@ -134,6 +138,7 @@ func (w *Worker) shutdown(servers []*asynq.Server) {
 		group.Wait()
 	}
 	each((*asynq.Server).Stop)
+	w.valve.end()
 	for _, g := range w.gates {
 		g.Close()
 	}
@@ -145,6 +150,7 @@ func (w *Worker) start(ctx context.Context) ([]*asynq.Server, error) {
 	var servers []*asynq.Server
 	inspector := asynq.NewInspectorFromRedisClient(w.cfg.QueueRedis)
 	trip := w.roundTrip(ctx)
+	w.valve.look(ctx) // before the first handler comes
 	for _, s := range w.cfg.Senders {
 		gate := flow.NewGate(w.cfg.Redis, flow.GateConfig{
 			Sender: s.Name, Rate: s.Rate, Burst: s.Burst,
@@ -173,7 +179,7 @@ func (w *Worker) start(ctx context.Context) ([]*asynq.Server, error) {
 
 func (w *Worker) handler(s SenderConfig, gate Gate, inspector *asynq.Inspector) *handler {
 	return &handler{
-		name: s.Name, app: s.App, source: s.Source, client: s.Client, gate: gate, ledger: w.cfg.Ledger,
+		name: s.Name, app: s.App, source: s.Source, client: s.Client, valve: w.valve, gate: gate, ledger: w.cfg.Ledger,
 		archive: archiveOf(inspector), timeout: w.cfg.HTTPTimeout, doubt: s.OnInDoubt, checks: s.CheckSession, log: w.cfg.Log, metrics: w.metrics,
 		ending: w.ending, slack: grace,
 		limits: limits{
@@ -186,7 +192,7 @@ func (w *Worker) handler(s SenderConfig, gate Gate, inspector *asynq.Inspector) 
 func (w *Worker) sweeper(s SenderConfig) *sweeper {
 	return &sweeper{
 		sender: s.Name, rate: s.Rate, owner: message.NewID(), interval: w.cfg.SweepInterval, ledger: w.cfg.Ledger,
-		rdb: w.cfg.Redis, pauses: pauses{rdb: w.cfg.Redis, sender: s.Name}, queue: producer.NewEnqueuer(w.cfg.Redis), log: w.cfg.Log,
+		rdb: w.cfg.Redis, pauses: pauses{rdb: w.cfg.Redis, sender: s.Name}, queue: producer.NewEnqueuer(w.cfg.Redis), valve: w.valve, log: w.cfg.Log,
 	}
 }
 

@@ -77,7 +77,7 @@ func byPriority[T any](b config.ByPriority[T]) map[message.Priority]T {
 func (a *app) producer() (*producer.Producer, error) {
 	senders := make([]producer.Sender, len(a.cfg.Senders))
 	for i, s := range a.cfg.Senders {
-		senders[i] = producer.Sender{Name: s.Name, Region: s.DefaultRegion}
+		senders[i] = producer.Sender{Name: s.Name, Region: s.DefaultRegion, MaxQueued: s.MaxQueued}
 	}
 	return producer.New(producer.Config{
 		Redis: a.redis.general, Senders: senders, Expiry: byPriority(a.cfg.Expiry), Events: eventsKept(a.cfg.Senders), Log: a.log,

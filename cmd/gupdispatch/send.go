@@ -160,7 +160,7 @@ func (s *sending) one(ctx context.Context, m message.Message, f sendFlags) error
 }
 
 // handOver gives messages to the producer, each with an id, and repeats those that Redis did not confirm: with the id they had, so
-// that none is taken twice. It gives up after --redis-wait.
+// that none is taken twice. It gives up after --redis-wait. What there is no room for is not repeated: that takes longer.
 func (s *sending) handOver(ctx context.Context, ms []message.Message) []producer.Result {
 	for i := range ms {
 		if ms[i].ID == "" {
@@ -183,7 +183,9 @@ func (s *sending) handOver(ctx context.Context, ms []message.Message) []producer
 		case <-ctx.Done():
 		case <-time.After(500 * time.Millisecond):
 			for i, r := range s.try(ctx, again) {
-				results[at[i]] = r
+				if !full(r.Err) { // else it may be in since the first try, and stays unconfirmed
+					results[at[i]] = r
+				}
 			}
 		}
 	}
@@ -200,7 +202,13 @@ func (s *sending) try(ctx context.Context, ms []message.Message) []producer.Resu
 func unconfirmed(err error) bool {
 	var fields gupshup.FieldErrors
 	var conflict *producer.ConflictError
-	return err != nil && !errors.As(err, &fields) && !errors.As(err, &conflict)
+	return err != nil && !errors.As(err, &fields) && !errors.As(err, &conflict) && !full(err)
+}
+
+// full tells the error of a message that there was no room for.
+func full(err error) bool {
+	var full *producer.FullError
+	return errors.As(err, &full)
 }
 
 // sent is what `send` prints of a message; the first two names are part of the contract.

@@ -58,13 +58,20 @@ func (e *env) input(name, what string) (io.ReadCloser, error) {
 }
 
 // tally counts what became of the lines.
-type tally struct{ accepted, wrong int }
+type tally struct{ accepted, wrong, full int }
 
 func (t tally) end() error {
-	if t.wrong > 0 {
-		return fmt.Errorf("%d of %d messages were not accepted: mend the lines named above and send them again", t.wrong, t.wrong+t.accepted)
+	refused := t.wrong + t.full
+	switch {
+	case refused == 0:
+		return nil
+	case t.full == 0:
+		return fmt.Errorf("%d of %d messages were not accepted: mend the lines named above and send them again", refused, refused+t.accepted)
+	case t.wrong == 0:
+		return fmt.Errorf("%d of %d messages were not accepted for want of room: send the lines named above again later", refused, refused+t.accepted)
 	}
-	return nil
+	return fmt.Errorf("%d of %d messages were not accepted, %d of them for want of room: send the lines named above again later, the others mended",
+		refused, refused+t.accepted, t.full)
 }
 
 // batch hands over some lines and reports on each, in order.
@@ -87,7 +94,11 @@ func (s *sending) batch(ctx context.Context, lines []fileLine, count *tally) err
 			open++
 			s.env.note("line %d: unknown whether it was accepted; if you send it again, then with the id %s", from[i].number, r.ID)
 		case r.Err != nil:
-			count.wrong++
+			if full(r.Err) {
+				count.full++
+			} else {
+				count.wrong++
+			}
 			s.env.note("line %d: %s", from[i].number, explain(r.Err))
 		default:
 			count.accepted++

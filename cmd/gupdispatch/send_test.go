@@ -234,3 +234,32 @@ func TestRedisAwayWhileSending(t *testing.T) {
 	require.Contains(t, errs.String(), "stopped after line 2, 1 messages accepted: Redis does not answer")
 	require.NoError(t, feed.Close())
 }
+
+func TestSendSaysWhenThereIsNoRoom(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb, gupshuptest.Config{}, "")
+		file, err := os.ReadFile(s.file)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(s.file, bytes.Replace(file, []byte("burst: 10}"), []byte("burst: 10, max_queued: 2}"), 1), 0o600))
+		line := func(id, to string) string {
+			return fmt.Sprintf(`{"id":%q,"to":%q,"message":{"type":"text","text":"Hello"}}`+"\n", id, to)
+		}
+		s.ok("send", "--to", testNumber, "--text", "Hello", "--id", "a")
+		got := s.runWith(line("a", testNumber)+line("b", testNumber)+line("c", testNumber), "send", "--file", "-")
+		require.Equal(t, exitFailed, got.code)
+		require.Len(t, decodeLines[sent](t, got.out), 2)
+		require.Contains(t, got.errs, "line 3: not accepted: sender "+s.sender+" has its most messages queued (max_queued 2)")
+		require.Contains(t, got.errs, "1 of 3 messages were not accepted for want of room: send the lines named above again later")
+
+		got = s.runWith(line("b", testNumber)+line("c", testNumber)+line("d", "12"), "send", "--file", "-")
+		require.Equal(t, exitFailed, got.code)
+		require.Contains(t, got.errs, "2 of 3 messages were not accepted, 1 of them for want of room")
+
+		got = s.run("send", "--to", testNumber, "--text", "Hello", "--id", "c")
+		require.Equal(t, exitFailed, got.code)
+		require.Empty(t, got.out)
+		require.Contains(t, got.errs, "gupdispatch: not accepted: sender "+s.sender+" has its most messages queued (max_queued 2): wait until some are sent, or raise max_queued; send it again in 5s")
+		require.Equal(t, message.Queued, s.status(s.sender, "b"))
+	})
+}

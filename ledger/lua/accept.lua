@@ -1,8 +1,9 @@
 -- accept takes a message in, or tells what became of it if it is here already.
 -- ARGV: 2 id, 3 fingerprint, 4 priority, 5 to, 6 content, 7 template id, 8 send at (ms, 0 now), 9 expires at (ms, 0 never),
 --       10 in-doubt rule, 11 metadata, 12 how long it may wait if it has no expiry of its own (ms, 0 for ever),
---       13 fallback template, 14 its id, 15 the number as keys have it, if that is another form
--- Returns: {'accepted' | 'exists' | 'conflict', status, '1' if its first task is still to be enqueued}
+--       13 fallback template, 14 its id, 15 the number as keys have it, if that is another form,
+--       16 how many messages may be queued before it is refused (0 any number)
+-- Returns: {'accepted' | 'exists' | 'conflict' | 'full', status, '1' if its first task is still to be enqueued}
 local id, fingerprint, priority = ARGV[2], ARGV[3], ARGV[4]
 local key = record(id)
 local old = redis.call('HMGET', key, 'fp', 'st', 'gen', 'at')
@@ -10,6 +11,8 @@ if old[2] then
   local first = num(old[3]) == 1 and num(old[4]) == 0 and redis.call('ZSCORE', P .. 'waiting:' .. priority, id)
   return { old[1] == fingerprint and 'exists' or 'conflict', old[2], first and '1' or '0' }
 end
+local most = num(ARGV[16])
+if most > 0 and num(redis.call('HGET', P .. 'count', 'queued')) >= most then return { 'full', '', '0' } end
 local send_at, expires_at = num(ARGV[8]), num(ARGV[9])
 if expires_at == 0 and num(ARGV[12]) > 0 then expires_at = math.max(now, send_at) + num(ARGV[12]) end
 local fields = { 'st', 'queued', 'pr', priority, 'to', ARGV[5], 'ct', ARGV[6], 'fp', fingerprint, 'gen', 1, 'ca', int(now) }

@@ -58,12 +58,13 @@ if r.st == 'sending' then
 end
 
 if r.st == 'in_doubt' or r.st == 'failed' then
-  -- One run decides at a time; if it dies, the due set brings the message again.
+  -- One run decides at a time, when the sweeper has called for it; if it dies, the due set brings the message again.
   local due = num(redis.call('ZSCORE', P .. 'due', id))
-  if due > now and r.tok ~= token and (r.tok or not express) then return reply(r.tok and 'busy' or 'wait') end
+  if due > now and r.tok ~= token and (r.tok or not r.dq) then return reply(r.tok and 'busy' or 'wait') end
   -- Before anybody decides: receipts may be waiting that could not be told from another message's when they came.
   if r.st == 'in_doubt' and look_back(id, r, num(r.at), num(ARGV[8]), ARGV[9]) and r.st ~= 'failed' then return reply('settled') end
   redis.call('HSET', key, 'tok', token)
+  redis.call('HDEL', key, 'dq')
   place(id, priority, 'due', now + lease)
   return reply('decide')
 end
@@ -119,7 +120,7 @@ end
 local attempt = num(r.at)
 if attempt > 0 then remember(id, r, attempt, r['in'] or '0', r.oc or '', r.mid or '', r.ac or '') end
 if r.ws then redis.call('HSET', key, 'pk', int(num(r.pk) + now - num(r.ws))) end
-if attempt > 0 or r.ws then redis.call('HDEL', key, 'oc', 'ac', 'co', 'cl', 're', 'mid', 'nb', 'wf', 'ws') end
+if attempt > 0 or r.ws then redis.call('HDEL', key, 'oc', 'ac', 'co', 'cl', 're', 'mid', 'nb', 'wf', 'ws', 'dq') end
 if r.ws then r.pk = int(num(r.pk) + now - num(r.ws)) end
 r.at, r.sp, r.fi, r['in'] = attempt + 1, num(r.sp) + 1, r.fi or int(now), int(now)
 r.co, r.cl, r.re, r.mid, r.oc, r.ac = nil, nil, nil, nil, nil, nil

@@ -91,6 +91,8 @@ if r.st ~= 'sending' and r.st ~= 'in_doubt' then
   return { r.st, 'noted' }
 end
 
+-- Before any write that needs memory: a full Redis must take what came of a request (see move).
+if r.st == 'sending' then redis.call('ZREM', P .. 'wire', phone(r) .. ':' .. id) end
 local asked, scope, waits_behind = target, nil, nil
 target, scope, waits_behind = follow(id, r, asked, class, code, { unpack(ARGV, 17, 24) }, false)
 if target ~= asked then spent = target == 'dead' end
@@ -115,7 +117,7 @@ elseif target == 'queued' and waits_for == '' then
   place(id, priority, 'due', now + delay + num(ARGV[16]))
 else
   if target == 'queued' then redis.call('HSET', key, 'wf', waits_for, 'ws', r.ws or int(now)) end
-  redis.call('HDEL', key, 'tok') -- this run is done with it
+  redis.call('HDEL', key, 'tok', 'dq') -- this run is done with it
   place(id, priority, 'due', now + delay)
 end
 if outcome == 'in_doubt' then

@@ -78,9 +78,11 @@ end
 local function move(id, r, to, ...)
   local from = r.st
   if not legal(from, to) then error('illegal step ' .. from .. ' to ' .. to) end
+  -- First of all: a full Redis refuses a script only at its first write, and only one that needs memory. So what came of a request
+  -- on the wire is always recorded.
+  if from == 'sending' then redis.call('ZREM', P .. 'wire', phone(r) .. ':' .. id) end
   count(from, -1)
   count(to, 1)
-  if from == 'sending' then redis.call('ZREM', P .. 'wire', phone(r) .. ':' .. id) end
   if to == 'sending' then redis.call('ZADD', P .. 'wire', 0, phone(r) .. ':' .. id) end
   if from == 'dead' then redis.call('ZREM', P .. 'dead', id) end
   if to == 'dead' then redis.call('ZADD', P .. 'dead', int(now), id) end

@@ -22,7 +22,7 @@ if target ~= asked then counts = target == 'dead' end
 if class == 'pair_throttled' then slow_pair(r, delay, num(ARGV[21]), num(ARGV[22])) end
 if target == 'in_doubt' then -- wait longer, where it stands: a failure that may be none stays a failure until its time is over
   place(id, r.pr, 'due', now + delay)
-  redis.call('HDEL', key, 'tok') -- this run is done with it
+  redis.call('HDEL', key, 'tok', 'dq') -- this run is done with it
   return { target, 'applied' }
 end
 local fields = { 'co', code, 'cl', class, 're', reason }

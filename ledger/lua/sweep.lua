@@ -2,12 +2,15 @@
 -- enqueued anew.
 -- ARGV: 2 owner, 3 lease (ms), 4 most messages at a time, 5 retention (ms), 6 retention of dead letters (ms),
 --       then for critical, default and bulk: grace (ms), '1' if its asynq queue is empty and not paused;
---       13 how many may be let go at a time once a hold has ended, 14 how many of them may wait in a queue
+--       13 how many may be let go at a time once a hold has ended, 14 how many of them may wait in a queue,
+--       15 '1' if Redis is full: then nothing is handed back
 -- Returns: {'busy'}, or {'ok', lists of {id, generation, priority, to, template id, '1' for the express queue}, expired, retired, more,
 --          lists of {scope, hold as JSON} of the holds there are}
-local owner, lease, most = ARGV[2], num(ARGV[3]), num(ARGV[4])
+local owner, lease, most, full = ARGV[2], num(ARGV[3]), num(ARGV[4]), ARGV[15] == '1'
 local holder = redis.call('HMGET', P .. 'sweeper', 'owner', 'till')
 if holder[1] and holder[1] ~= owner and num(holder[2]) > now then return { 'busy' } end
+-- Before any write that needs memory: then a full Redis refuses none of the others, and what frees memory goes on.
+redis.call('ZREMRANGEBYSCORE', P .. 'session', '-inf', int(now - 86400000))
 redis.call('HSET', P .. 'sweeper', 'owner', owner, 'till', int(now + lease))
 
 local LOST = 5000 -- ms after which an express task counts as lost
@@ -57,6 +60,7 @@ local function requeue(id, set)
     enqueue(id, r)
   else
     -- Somebody has to decide: at once, and not behind whatever waits in its queue. Whoever was to do so is gone.
+    redis.call('HSET', record(id), 'dq', 1)
     if r.st ~= 'sending' then redis.call('HDEL', record(id), 'tok') end
     enqueue(id, r, true)
   end
@@ -73,7 +77,9 @@ for _, id in ipairs(upto('expiry', int(now), most)) do
   end
 end
 
-for _, id in ipairs(upto('due', int(now), most)) do requeue(id, 'due') end
+if not full then
+  for _, id in ipairs(upto('due', int(now), most)) do requeue(id, 'due') end
+end
 
 for _, field in ipairs(upto('suppress:until', int(now), most)) do
   local entry = redis.call('HGET', P .. 'suppress', field)
@@ -81,7 +87,6 @@ for _, field in ipairs(upto('suppress:until', int(now), most)) do
   if till and till ~= 0 and till <= now then redis.call('HDEL', P .. 'suppress', field) end
   redis.call('ZREM', P .. 'suppress:until', field)
 end
-redis.call('ZREMRANGEBYSCORE', P .. 'session', '-inf', int(now - 86400000))
 
 -- asynq hands out first in, first out. So a task that is older than one already claimed has been overtaken: it is lost.
 for i, priority in ipairs({ 'critical', 'default', 'bulk' }) do
@@ -89,7 +94,7 @@ for i, priority in ipairs({ 'critical', 'default', 'bulk' }) do
   local waiting = 'waiting:' .. priority
   local till = num(redis.call('ZSCORE', P .. 'mark', priority)) - grace
   if idle then till = now - grace end
-  if till > 0 then
+  if till > 0 and not full then
     for _, id in ipairs(upto(waiting, '(' .. int(till), most)) do requeue(id, waiting) end
   end
 end
@@ -156,10 +161,10 @@ for scope, h in pairs(holds) do
   local over = h['until'] > 0 and h['until'] <= now
   if on(h) and (h.confirm and h.confirm <= now or over and h.by ~= '') then
     finish_hold(scope, h)
-  elseif on(h) and over then
+  elseif on(h) and over and not full then
     probe(scope, h)
   end
-  if not on(h) then let_go(scope, h) end
+  if not on(h) and not full then let_go(scope, h) end
   told[#told + 1] = { scope, cjson.encode(h) }
 end
 

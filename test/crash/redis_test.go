@@ -32,32 +32,7 @@ func realRedis(t *testing.T) (addr string, ours bool) {
 		}
 		t.Skipf("SKIPPED: the crash test needs a real Redis: set %s=host:port, or put redis-server into PATH", redistest.AddrVar)
 	}
-	return startRedis(t, server), true
-}
-
-// startRedis runs a redis-server that forgets everything at the end of the test.
-func startRedis(t *testing.T, server string) string {
-	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	addr := free.Addr().String()
-	_, port, err := net.SplitHostPort(addr)
-	require.NoError(t, err)
-	require.NoError(t, free.Close())
-	// The shell ends it when its own input ends, which is also when this process is killed itself.
-	cmd := exec.Command("/bin/sh", "-c", `"$@" >/dev/null & cat; kill -9 $!`, "sh", //nolint:gosec // a path from PATH
-		server, "--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--appendonly", "no", "--save", "")
-	running, err := cmd.StdinPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = running.Close()
-		_ = cmd.Wait()
-	})
-	rdb := redis.NewClient(&redis.Options{Addr: addr})
-	defer func() { _ = rdb.Close() }()
-	require.Eventually(t, func() bool { return rdb.Ping(context.Background()).Err() == nil }, 10*time.Second, 20*time.Millisecond)
-	return addr
+	return redistest.Start(t, server), true
 }
 
 // relay stands between the processes and Redis, and cuts.
