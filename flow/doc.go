@@ -10,6 +10,10 @@
 //   - a slot is a moment, and two slots are never closer than 1/R (beyond the burst), whoever took them;
 //   - nothing is granted before its moment, nor more than [MaxLate] after it, so a stalled process cannot catch up in a burst;
 //   - nothing is granted without Redis, and a reservation that was applied twice only loses slots.
+//
+// When Gupshup says that we are too fast, [Gate.Slow] cuts the rate of all replicas at once; it comes back step by step (additive
+// increase, multiplicative decrease). Both are a few fields in the same hash, from which the scripts work out the rate that counts
+// now; there is no timer and no owner. [Read] tells it. What other replicas hold by then may still go: at most the slots of [Ahead].
 package flow
 
 import "time"
@@ -35,4 +39,20 @@ const (
 	// slots of 1 s + MaxLate can be used: 20 ms is what makes "never above 1.02 R + 1 in any second" hold whatever stalls.
 	// (50 ms would allow 1.05 R + 1.) It is also the time for which a slot taken ahead of need is kept for the next handler.
 	MaxLate = 20 * time.Millisecond
+)
+
+// How a sender is slowed down and comes back. docs/decisions/0013-adaptive-pace.md has the simulation that these were chosen by.
+const (
+	// CutTo is what one cut leaves of the rate that counted before it.
+	CutTo = 0.5
+	// Least is the part of the set rate that cuts end at. Below it the set rate is wrong, and no pace of ours.
+	Least = 0.05
+	// leastRate is the same in messages per second: the slowest that a rate may be set to.
+	leastRate = 0.001
+	// Step is the part of the set rate by which a slowed sender gets faster after each StepEvery.
+	Step      = 0.05
+	StepEvery = 5 * time.Second
+	// Guard is the time after a cut without another. Answers to what was sent before the cut come in it, and the second that
+	// Gupshup looks back upon passes.
+	Guard = 2 * time.Second
 )

@@ -64,6 +64,10 @@ type Gate struct {
 	pool    pool
 	clock   redisClock
 	refill  refill
+
+	since     time.Duration // how slowed down the sender was when we last asked, see grant
+	guarded   time.Time     // until then, saying again that it is too fast would change nothing
+	suspicion bool          // the reservation under way may be older than the cut
 }
 
 // NewGate returns a gate that keeps its pace in Redis. The client stays the caller's. It panics if the configuration is

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -15,13 +16,56 @@ type model struct {
 	burst int
 
 	tat, bulk, urgent float64 // microseconds
+
+	share, since, slowedAt float64 // share 0: not slowed down
+}
+
+// pace is the function of the same name in lua/slowed.lua.
+func (m *model) pace(now float64) (part, since, slowedAt float64) {
+	if m.share == 0 {
+		return 1, 0, 0
+	}
+	since, slowedAt = m.since, m.slowedAt
+	if slowedAt > now {
+		since, slowedAt = since-slowedAt+now, now
+	}
+	part = m.share + math.Floor(math.Max(0, now-since)/float64(StepEvery.Microseconds()))*Step
+	if part > 1-1e-9 {
+		part = 1
+	}
+	return part, since, slowedAt
+}
+
+// slow is lua/slow.lua.
+func (m *model) slow(now float64, retryAfter, known time.Duration) slowing {
+	part, since, _ := m.pace(now)
+	stop, guard := float64(retryAfter.Microseconds()), float64(Guard.Microseconds())
+	changed := false
+	if since <= float64(known.Microseconds()) && now >= since+guard {
+		part, since, changed = math.Max(least(m.rate), part*CutTo), now, true
+	}
+	if stop > 0 && now+stop > since {
+		since, changed = now+stop, true
+	}
+	if changed {
+		share, _ := strconv.ParseFloat(strconv.FormatFloat(part, 'f', 9, 64), 64)
+		m.share, m.since, m.slowedAt = share, since, now
+	}
+	us := func(x float64) time.Duration { return time.Duration(x) * time.Microsecond }
+	return slowing{since: us(since), now: us(now), guarded: us(math.Max(0, since+guard-now))}
 }
 
 func (m *model) reserve(now float64, a ask) grant {
-	gap := float64(spacing(m.rate).Nanoseconds()) / 1000
+	full := float64(spacing(m.rate).Nanoseconds())
+	part, since, slowedAt := m.pace(now)
+	stopped := math.Max(0, since-now)
+	if m.since, m.slowedAt = since, slowedAt; part == 1 && stopped == 0 {
+		m.share, since = 0, 0
+	}
+	gap := math.Ceil(full/part) / 1000
 	bulkGap := gap / BulkShare
 	ahead, bulkAhead := float64(Ahead.Microseconds()), float64(BulkAhead.Microseconds())
-	tolerance := float64(m.burst-1) * gap
+	tolerance := float64(m.burst-1) * full / 1000
 	load := func(v, gap float64) float64 {
 		return math.Min(math.Max(v, now), math.Ceil(now+ahead+tolerance+gap))
 	}
@@ -39,7 +83,10 @@ func (m *model) reserve(now float64, a ask) grant {
 		bulkAhead = ahead
 	}
 
-	g := grant{spacing: spacing(m.rate), now: time.Duration(now) * time.Microsecond}
+	if stopped > 0 {
+		a.urgent, a.bulk = 0, 0
+	}
+	g := grant{spacing: time.Duration(math.Ceil(full / part)), now: time.Duration(now) * time.Microsecond, since: time.Duration(since) * time.Microsecond}
 	g.first = time.Duration(math.Ceil(m.tat-tolerance-now)) * time.Microsecond
 	g.urgent = min(a.urgent, fits(m.tat, gap, ahead))
 	g.bulk = min(a.bulk, fits(m.tat+float64(g.urgent)*gap, gap, bulkAhead))
@@ -64,6 +111,9 @@ func (m *model) reserve(now float64, a ask) grant {
 		}
 		next = math.Min(next, at)
 	}
+	if stopped > 0 {
+		next = stopped
+	}
 	if !math.IsInf(next, 1) {
 		g.next = time.Duration(next) * time.Microsecond
 	}
@@ -78,6 +128,7 @@ type fakeRedis struct {
 	model model
 	err   error // what every reservation fails with, while set
 	calls int
+	slows int
 	asked []ask
 }
 
@@ -98,6 +149,20 @@ func (f *fakeRedis) reserve(_ context.Context, a ask) (grant, error) {
 	f.mu.Unlock()
 	f.travel()
 	return g, err
+}
+
+func (f *fakeRedis) slow(_ context.Context, retryAfter, known time.Duration) (slowing, error) {
+	f.travel()
+	f.mu.Lock()
+	f.slows++
+	err := f.err
+	var s slowing
+	if err == nil {
+		s = f.model.slow(float64(time.Now().Add(time.Hour).UnixMicro()), retryAfter, known)
+	}
+	f.mu.Unlock()
+	f.travel()
+	return s, err
 }
 
 func (f *fakeRedis) travel() {

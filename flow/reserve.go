@@ -23,6 +23,7 @@ type grant struct {
 	spacing      time.Duration
 	now          time.Duration // Redis's clock, since the Unix epoch
 	next         time.Duration // until more of what was wanted and not given can be taken
+	since        time.Duration // when the sender was slowed down, or until when it is stopped, on Redis's clock; 0 if neither
 }
 
 func (g grant) slots() int { return g.urgent + g.bulk }
@@ -30,15 +31,20 @@ func (g grant) slots() int { return g.urgent + g.bulk }
 // reserver takes slots of one sender's schedule in one round trip. Any error means that nothing may be used, though slots may be lost.
 type reserver interface {
 	reserve(ctx context.Context, a ask) (grant, error)
+	slow(ctx context.Context, retryAfter, known time.Duration) (slowing, error)
 }
 
 //go:embed lua/reserve.lua
 var reserveLua string
 
+//go:embed lua/slowed.lua
+var slowedLua string // goes before each of the others
+
 // redisReserver is the schedule that all replicas share.
 type redisReserver struct {
 	rdb    redis.Scripter
-	script *redis.Script
+	script *redis.Script // lua/reserve.lua
+	cut    *redis.Script // lua/slow.lua
 	sender string
 	rate   float64       // messages per second
 	burst  int           // at least 1
@@ -46,7 +52,10 @@ type redisReserver struct {
 }
 
 func newRedisReserver(rdb redis.Scripter, sender string, rate float64, burst int) *redisReserver {
-	return &redisReserver{rdb: rdb, script: redis.NewScript(reserveLua), sender: sender, rate: rate, burst: burst}
+	return &redisReserver{
+		rdb: rdb, script: redis.NewScript(slowedLua + reserveLua), cut: redis.NewScript(slowedLua + slowLua),
+		sender: sender, rate: rate, burst: burst,
+	}
 }
 
 // paceKey is where a sender's schedule lives; its hash tag keeps all keys of a sender in one slot of a cluster.
@@ -66,11 +75,12 @@ func (r *redisReserver) reserve(ctx context.Context, a ask) (grant, error) {
 		ctx, r.rdb, []string{paceKey(r.sender)},
 		r.offset.Microseconds(), spacing(r.rate).Nanoseconds(), r.burst, a.urgent, a.bulk, seen,
 		Ahead.Microseconds(), BulkAhead.Microseconds(), BulkShare, UrgentMemory.Microseconds(),
+		Step, StepEvery.Microseconds(),
 	).Int64Slice()
 	if err != nil {
 		return grant{}, fmt.Errorf("flow: reserve slots of sender %q in Redis: %w", r.sender, err)
 	}
-	if len(reply) != 6 || reply[0] < 0 || reply[1] < 0 || reply[3] <= 0 {
+	if len(reply) != 7 || reply[0] < 0 || reply[1] < 0 || reply[3] <= 0 {
 		return grant{}, fmt.Errorf("flow: reserve slots of sender %q: Redis answered %v, which lua/reserve.lua cannot have said", r.sender, reply)
 	}
 	return grant{
@@ -80,5 +90,6 @@ func (r *redisReserver) reserve(ctx context.Context, a ask) (grant, error) {
 		spacing: time.Duration(reply[3]),
 		now:     time.Duration(reply[4]) * time.Microsecond,
 		next:    time.Duration(reply[5]) * time.Microsecond,
+		since:   time.Duration(reply[6]) * time.Microsecond,
 	}, nil
 }

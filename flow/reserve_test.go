@@ -221,9 +221,19 @@ func TestModel(t *testing.T) {
 		rapid.Check(t, func(t *rapid.T) {
 			m := model{rate: rates.Draw(t, "rate"), burst: rapid.IntRange(1, 5).Draw(t, "burst")}
 			r := newRedisReserver(rdb, senders.next(), m.rate, m.burst)
-			history(t, 30, rapid.Int64Range(-200_000, 700_000), asks(300), func(offset time.Duration, a ask) {
+			known := time.Duration(0)
+			steps := rapid.SampledFrom([]int64{700_000, 4_000_000}).Draw(t, "longest step") // sooner or later recovery shows
+			history(t, 30, rapid.Int64Range(-200_000, steps), asks(300), func(offset time.Duration, a ask) {
+				if rapid.IntRange(0, 3).Draw(t, "slow") == 0 {
+					stop := rapid.SampledFrom([]time.Duration{0, 0, time.Second, 5 * time.Second}).Draw(t, "retry after")
+					got := mustSlow(t, at(offset, r), stop, known)
+					require.Equal(t, m.slow(float64(got.now.Microseconds()), stop, known), got)
+				}
 				got := mustReserve(t, at(offset, r), a)
 				require.Equal(t, m.reserve(float64(got.now.Microseconds()), a), got)
+				if rapid.Bool().Draw(t, "learns") {
+					known = got.since
+				}
 			})
 		})
 	})

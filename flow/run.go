@@ -86,10 +86,21 @@ func (g *Gate) record(a ask, got grant, err error) (changed bool) {
 	changed = g.down != (err != nil)
 	g.down = err != nil
 	if err != nil {
+		g.suspicion = false
 		g.refill.failed(now)
 		return changed
 	}
 	g.clock.observe(now, got.now)
+	switch changed := got.since != g.since; {
+	case changed && g.suspicion:
+		got.urgent, got.bulk = 0, 0 // taken before the cut: at the old pace, or for a time in which nothing may go
+	case changed:
+		if got.since > 0 {
+			g.pool = pool{} // another replica has slowed the sender down
+		}
+		g.since = got.since
+	}
+	g.suspicion = false
 	g.pool.add(span{base: g.clock.local(now, got.now), first: got.first, spacing: got.spacing, n: got.slots()})
 	g.refill.done(now, a, got)
 	return changed

@@ -3,12 +3,15 @@ package worker
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/gupdispatch/gupdispatch/flow"
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
 )
@@ -19,28 +22,29 @@ const scrapeTimeout = 3 * time.Second
 
 // Collector tells Prometheus how queues and books stand in Redis, which is the same whichever process is asked.
 type Collector struct {
-	rdb     redis.UniversalClient
-	ledger  *ledger.Ledger
-	senders []string
-	room    *ledger.Room
+	rdb    redis.UniversalClient
+	ledger *ledger.Ledger
+	rates  map[string]float64 // by sender
+	room   *ledger.Room
 
 	memory                                    *prometheus.Desc
-	depth, oldest, inDoubt, duplicates        *prometheus.Desc
+	depth, oldest, inDoubt, duplicates, pace  *prometheus.Desc
 	parked, parkedAge, parkedDropped, silence *prometheus.Desc
 }
 
-// NewCollector makes a collector for the queues and books of senders. The client stays the caller's.
-func NewCollector(rdb redis.UniversalClient, l *ledger.Ledger, senders []string) *Collector {
+// NewCollector makes a collector for the queues and books of senders, given with their rates. The client stays the caller's.
+func NewCollector(rdb redis.UniversalClient, l *ledger.Ledger, rates map[string]float64) *Collector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc(name, help, labels, nil)
 	}
 	return &Collector{
-		rdb: rdb, ledger: l, senders: senders, room: ledger.NewRoom(rdb),
+		rdb: rdb, ledger: l, rates: rates, room: ledger.NewRoom(rdb),
 		memory:     desc("gupdispatch_redis_memory_ratio", "Which part of its maxmemory Redis uses; absent if it has none or does not tell."),
 		depth:      desc("gupdispatch_queue_depth", "Tasks of an asynq queue by state.", "queue", "state"),
 		oldest:     desc("gupdispatch_oldest_pending_seconds", "How long the first task of an asynq queue has been waiting to be taken; 0 if none waits.", "queue"),
 		inDoubt:    desc("gupdispatch_in_doubt", "Messages of which nobody knows whether Gupshup took them.", "sender"),
 		duplicates: desc("gupdispatch_duplicates_total", "Messages that Gupshup took twice, each out of a doubt.", "sender"),
+		pace:       desc("gupdispatch_effective_rate", "Messages per second that a sender may send now: its rate, less while Gupshup finds it too fast; 0 while it is stopped.", "sender"),
 
 		parked:        desc("gupdispatch_parked_receipts", "MessageIds with receipts that no message is known for, kept for an hour.", "sender"),
 		parkedAge:     desc("gupdispatch_parked_receipts_oldest_seconds", "How long the oldest of them has been parked; 0 if there is none.", "sender"),
@@ -52,7 +56,7 @@ func NewCollector(rdb redis.UniversalClient, l *ledger.Ledger, senders []string)
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.memory, c.depth, c.oldest, c.inDoubt, c.duplicates, c.parked, c.parkedAge, c.parkedDropped, c.silence,
+		c.memory, c.depth, c.oldest, c.inDoubt, c.duplicates, c.pace, c.parked, c.parkedAge, c.parkedDropped, c.silence,
 	} {
 		ch <- d
 	}
@@ -65,7 +69,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	if used, known := c.room.Used(ctx); known {
 		ch <- prometheus.MustNewConstMetric(c.memory, prometheus.GaugeValue, used)
 	}
-	for _, s := range c.senders {
+	for _, s := range slices.Sorted(maps.Keys(c.rates)) {
 		if err := c.queues(ctx, s, ch); err != nil {
 			ch <- prometheus.NewInvalidMetric(c.depth, err)
 			return
@@ -83,6 +87,15 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 			return
 		}
 		c.hearing(s, hearing, time.Now(), ch)
+		pace, err := flow.Read(ctx, c.rdb, s, c.rates[s])
+		if err != nil {
+			ch <- prometheus.NewInvalidMetric(c.pace, err)
+			return
+		}
+		if !pace.StoppedUntil.IsZero() {
+			pace.Effective = 0
+		}
+		ch <- prometheus.MustNewConstMetric(c.pace, prometheus.GaugeValue, pace.Effective, s)
 	}
 }
 

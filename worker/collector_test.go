@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gupdispatch/gupdispatch/flow"
 	"github.com/gupdispatch/gupdispatch/gupshup/gupshuptest"
 	"github.com/gupdispatch/gupdispatch/internal/redistest"
 	"github.com/gupdispatch/gupdispatch/ledger"
@@ -28,7 +29,7 @@ func TestCollectorAgreesWithAsynq(t *testing.T) {
 		info, err := s.inspect.GetQueueInfo(message.Queue(s.sender, message.Bulk))
 		require.NoError(t, err)
 
-		got := gather(t, worker.NewCollector(rdb, s.ledger, []string{s.sender}))
+		got := gather(t, worker.NewCollector(rdb, s.ledger, map[string]float64{s.sender: 80}))
 		queue := "queue=" + message.Queue(s.sender, message.Bulk)
 		for state, want := range map[string]int{
 			"pending": info.Pending, "active": info.Active, "scheduled": info.Scheduled, "retry": info.Retry, "archived": info.Archived, "completed": info.Completed,
@@ -62,11 +63,26 @@ func TestCollectorWithoutRedisFailsInTime(t *testing.T) {
 	away := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", ContextTimeoutEnabled: true})
 	t.Cleanup(func() { _ = away.Close() })
 	reg := prometheus.NewRegistry()
-	reg.MustRegister(worker.NewCollector(away, ledger.New(away, ledger.Config{}), []string{"a", "b", "c"}))
+	reg.MustRegister(worker.NewCollector(away, ledger.New(away, ledger.Config{}), map[string]float64{"a": 1, "b": 1, "c": 1}))
 	began := time.Now()
 	_, err := reg.Gather()
 	require.Error(t, err)
 	require.Less(t, time.Since(began), 8*time.Second)
+}
+
+func TestCollectorTellsTheEffectiveRate(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb, gupshuptest.Config{})
+		c := worker.NewCollector(rdb, s.ledger, map[string]float64{s.sender: 80})
+		gate := flow.NewGate(rdb, flow.GateConfig{Sender: s.sender, Rate: 80})
+		name := "gupdispatch_effective_rate sender=" + s.sender
+		require.InDelta(t, 80, gather(t, c)[name], 0)
+		require.NoError(t, gate.Slow(t.Context(), 0))
+		require.InDelta(t, 40, gather(t, c)[name], 0)
+		require.NoError(t, gate.Slow(t.Context(), time.Minute))
+		require.Zero(t, gather(t, c)[name])
+	})
 }
 
 // gather returns every sample as "name label=value …".

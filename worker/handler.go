@@ -27,9 +27,10 @@ type Ledger interface {
 	Resolve(ctx context.Context, d ledger.Resolution) (ledger.Committed, error)
 }
 
-// Gate gives a handler its moment to send.
+// Gate gives a handler its moment to send, and is told when Gupshup finds that too fast.
 type Gate interface {
 	Wait(ctx context.Context, p message.Priority) (flow.Slot, error)
+	Slow(ctx context.Context, retryAfter time.Duration) error
 }
 
 // archiveText looks up the text with which a task was archived before it was run again, if it was.
@@ -205,6 +206,7 @@ func (h *handler) finish(ctx context.Context, j job, c ledger.Claim, a attempt) 
 	} else {
 		v = decide(h.failure(c, a.failed), h.limits)
 		commit = withFailure(commit, a.failed, v)
+		h.slow(ctx, a.failed)
 	}
 	done, err := h.write(ctx, func(ctx context.Context) (ledger.Committed, error) { return h.ledger.Commit(ctx, commit) })
 	if err != nil {
@@ -277,7 +279,9 @@ func next(v verdict) (s message.Status, waitingFor string) {
 
 // decideAgain lets the policy decide about a message whose last attempt is in doubt or failed by callback.
 func (h *handler) decideAgain(ctx context.Context, j job, c ledger.Claim, token string) error {
-	f := h.failure(c, &gupshup.Error{Class: c.Class, Code: c.Code})
+	failed := &gupshup.Error{Class: c.Class, Code: c.Code}
+	h.slow(ctx, failed)
+	f := h.failure(c, failed)
 	passed := c.Now.Sub(c.Intent)
 	f.waited = passed >= h.limits.doubtWindow
 	v := decideLate(f, h.limits)
@@ -300,6 +304,19 @@ func (h *handler) decideAgain(ctx context.Context, j job, c ledger.Claim, token 
 		return nil
 	}
 	return h.answer(j, v, done, v.code, c.Reason, c)
+}
+
+// slow tells all replicas that Gupshup finds this sender too fast, if that is what it said. It comes before the commit, so that it is
+// done at once, and its failure is only logged: the message is retried all the same, and the next refusal tells again.
+func (h *handler) slow(ctx context.Context, e *gupshup.Error) {
+	if e.Class != gupshup.ClassThrottled {
+		return
+	}
+	try, cancel := context.WithTimeout(context.WithoutCancel(ctx), redisTimeout)
+	defer cancel()
+	if err := h.gate.Slow(try, min(e.RetryAfter, h.limits.retryAfterCap)); err != nil {
+		h.log.Warn("pace.slow", zap.String("sender", h.name), zap.Error(err))
+	}
 }
 
 // failure gathers what the policy looks at.

@@ -153,6 +153,15 @@ func (a *app) names() []string {
 	return names
 }
 
+// rates lists the configured senders with their rates.
+func (a *app) rates() map[string]float64 {
+	rates := make(map[string]float64, len(a.cfg.Senders))
+	for _, s := range a.cfg.Senders {
+		rates[s.Name] = s.Rate
+	}
+	return rates
+}
+
 // senders is --sender: the one it names, or all.
 func (a *app) senders(name string) ([]string, error) {
 	if name == "" {

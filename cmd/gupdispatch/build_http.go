@@ -17,7 +17,7 @@ func (a *app) registry() *prometheus.Registry {
 	r.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		worker.NewCollector(a.redis.general, a.ledger, a.names()),
+		worker.NewCollector(a.redis.general, a.ledger, a.rates()),
 	)
 	return r
 }
