@@ -110,8 +110,9 @@ if attempt > 0 then remember(id, r, attempt, r['in'] or '0', r.oc or '', r.mid o
 if r.ws then redis.call('HSET', key, 'pk', int(num(r.pk) + now - num(r.ws))) end
 if attempt > 0 or r.ws then redis.call('HDEL', key, 'oc', 'ac', 'co', 'cl', 're', 'mid', 'nb', 'wf', 'ws') end
 if r.ws then r.pk = int(num(r.pk) + now - num(r.ws)) end
+if r.fi then redis.call('HSET', key, 'fi', r.fi) end -- at the first attempt it is 'in'
 r.at, r.sp, r.fi, r['in'] = attempt + 1, num(r.sp) + 1, r.fi or int(now), int(now)
 r.co, r.cl, r.re, r.mid, r.oc, r.ac = nil, nil, nil, nil, nil, nil
-move(id, r, 'sending', 'at', r.at, 'sp', r.sp, 'fi', r.fi, 'tok', token, 'in', int(now), 'dl', int(now + lease))
+move(id, r, 'sending', 'at', r.at, 'sp', r.sp, 'tok', token, 'in', int(now), 'dl', int(now + lease))
 place(id, priority, 'due', now + lease)
 return reply('send')

@@ -44,12 +44,12 @@ local function succeed()
   if latest then
     r.oc, r.mid, r.ac = 'submitted', mid, nil
     if legal(r.st, 'submitted') then
-      move(id, r, 'submitted', 'oc', outcome, 'mid', mid)
-      redis.call('HDEL', key, 'dl', 'tok', 'nb', 'wf', 'ws', 'ac', 'co', 'cl', 're', 'wn', 'wm')
+      move(id, r, 'submitted', 'mid', mid)
+      redis.call('HDEL', key, 'dl', 'tok', 'nb', 'wf', 'ws', 'oc', 'ac', 'co', 'cl', 're', 'wn', 'wm')
       place(id, priority)
     else
-      redis.call('HSET', key, 'oc', outcome, 'mid', mid)
-      redis.call('HDEL', key, 'ac')
+      redis.call('HSET', key, 'mid', mid)
+      redis.call('HDEL', key, 'oc', 'ac')
     end
   else
     remember(id, r, attempt, int(known and known.at or now), 'submitted', mid, '')

@@ -23,12 +23,15 @@ local function phone(r) return r.nk or r.to end
 -- stamp tells a record from another one that had the same id before.
 local function stamp(r) return int(num(r.ca) % 1000000) end
 
--- read returns a record's fields by name, or nil if there is none.
+-- read returns a record's fields by name, or nil if there is none. What a record leaves out to be small is filled in.
 local function read(id)
   local flat = redis.call('HGETALL', record(id))
   if #flat == 0 then return nil end
   local r = {}
   for i = 1, #flat, 2 do r[flat[i]] = flat[i + 1] end
+  r.gen = r.gen or '1'
+  if r.sp and not r.fi then r.fi = r['in'] end
+  if r.mid and not r.oc then r.oc = 'submitted' end
   return r
 end
 
