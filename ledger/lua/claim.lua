@@ -48,7 +48,7 @@ if r.st == 'sending' then
   move(id, r, 'in_doubt', 'oc', r.oc, 'ac', r.ac, 'co', r.co, 'cl', r.cl, 're', r.re)
   r.tok = ''
   place(id, priority, 'due', now)
-  enter_doubt(id, r, num(r.at), num(ARGV[8]))
+  on().enter_doubt(id, r, num(r.at), num(ARGV[8]))
 end
 
 if r.st == 'in_doubt' or r.st == 'failed' then
@@ -56,7 +56,7 @@ if r.st == 'in_doubt' or r.st == 'failed' then
   local due = num(redis.call('ZSCORE', P .. 'due', id))
   if due > now and r.tok ~= token then return reply(r.tok and 'busy' or 'wait') end
   -- Before anybody decides: receipts may be waiting that could not be told from another message's when they came.
-  if r.st == 'in_doubt' and look_back(id, r, num(r.at), num(ARGV[8]), ARGV[9]) and r.st ~= 'failed' then return reply('settled') end
+  if r.st == 'in_doubt' and on().look_back(id, r, num(r.at), num(ARGV[8]), ARGV[9]) and r.st ~= 'failed' then return reply('settled') end
   redis.call('HSET', key, 'tok', token)
   place(id, priority, 'due', now + lease)
   return reply('decide')
@@ -111,8 +111,8 @@ if r.ws then redis.call('HSET', key, 'pk', int(num(r.pk) + now - num(r.ws))) end
 if attempt > 0 or r.ws then redis.call('HDEL', key, 'oc', 'ac', 'co', 'cl', 're', 'mid', 'nb', 'wf', 'ws') end
 if r.ws then r.pk = int(num(r.pk) + now - num(r.ws)) end
 if r.fi then redis.call('HSET', key, 'fi', r.fi) end -- at the first attempt it is 'in'
-r.at, r.sp, r.fi, r['in'] = attempt + 1, num(r.sp) + 1, r.fi or int(now), int(now)
+r.at, r.sp, r.fi, r['in'] = int(attempt + 1), int(num(r.sp) + 1), r.fi or NOW, NOW
 r.co, r.cl, r.re, r.mid, r.oc, r.ac = nil, nil, nil, nil, nil, nil
-move(id, r, 'sending', 'at', r.at, 'sp', r.sp, 'tok', token, 'in', int(now), 'dl', int(now + lease))
+move(id, r, 'sending', 'at', r.at, 'sp', r.sp, 'tok', token, 'in', NOW, 'dl', int(now + lease))
 place(id, priority, 'due', now + lease)
 return reply('send')

@@ -1,4 +1,6 @@
 -- What receipts do to a message. Part of every script that may learn of one.
+-- The scripts call these functions as on().name. To make them costs Redis as much as four commands, so that is done when the first
+-- of them is called, which the usual claim and commit never do.
 --
 -- Receipts belong to an attempt, and come in any order and any number of times. So none is acted upon by itself: it is noted in
 -- the record, and the message's status is then worked out from all that is noted. Field rc: lines of attempt, letter, ms since the
@@ -340,3 +342,7 @@ local function disown(id, k, to_id, to_r, to_n, window)
     place(id, r.pr, 'due', now)
   end
 end
+
+return { attempts = attempts, good = good, advance = advance, lookup = lookup, park = park, parked_line = parked_line, take_in = take_in,
+  unpark = unpark, doubt_key = doubt_key, enter_doubt = enter_doubt, leave_doubt = leave_doubt, candidate = candidate, adopt = adopt,
+  look_back = look_back, forget = forget, disown = disown }
