@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/gupdispatch/gupdispatch/gupshup"
@@ -93,7 +92,7 @@ func (l *Ledger) Claim(ctx context.Context, q ClaimRequest) (Claim, error) {
 		NoSession: r.text(20) == "1",
 	}
 	if c.Verdict == Send {
-		if err := json.Unmarshal([]byte(r.text(16)), &c.Content); err != nil {
+		if c.Content, err = unpackContent(r.text(16), c.Template); err != nil {
 			return c, &ContentError{Err: err}
 		}
 	}

@@ -152,7 +152,7 @@ func (l *Ledger) Accept(ctx context.Context, ms []message.Message) ([]Acceptance
 }
 
 func (l *Ledger) acceptArgs(m message.Message) ([]any, error) {
-	content, err := json.Marshal(m.Content)
+	content, err := packContent(m.Content)
 	if err != nil {
 		return nil, fmt.Errorf("message %s: content cannot be written: %w", m.ID, err)
 	}
@@ -168,7 +168,7 @@ func (l *Ledger) acceptArgs(m message.Message) ([]any, error) {
 	}
 	var fallback []byte
 	if m.HasFallback() {
-		if fallback, err = json.Marshal(m.Fallback); err != nil {
+		if fallback, err = packContent(m.Fallback); err != nil {
 			return nil, fmt.Errorf("message %s: fallback cannot be written: %w", m.ID, err)
 		}
 	}

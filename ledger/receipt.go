@@ -90,18 +90,15 @@ type ReceiptLine struct {
 	Code    string // of a failure; the category of a billing event
 }
 
-// parseReceipts reads a record's field rc, in order of time.
-func parseReceipts(rc string) []ReceiptLine {
+// parseReceipts reads a record's field rc (see lua/receipt.lua), in order of time. created is the record's, in ms.
+func parseReceipts(rc string, created int64) []ReceiptLine {
 	var out []ReceiptLine
 	for line := range strings.Lines(rc) {
-		cols := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
-		if len(cols) != 4 {
-			continue
-		}
-		code, _, _ := strings.Cut(cols[3], " ") // behind it stands the class
+		head, code, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		code, _, _ = strings.Cut(code, " ") // behind it stands the class
 		for event, letter := range letters {
-			if letter == cols[1] {
-				out = append(out, ReceiptLine{Event: event, At: fromMillis(parseInt(cols[2])), Attempt: int(parseInt(cols[0])), Code: code})
+			if n, since, found := strings.Cut(head, letter); found {
+				out = append(out, ReceiptLine{Event: event, At: fromMillis(created + parseInt(since)), Attempt: int(parseInt(n)), Code: code})
 			}
 		}
 	}

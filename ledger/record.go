@@ -106,28 +106,33 @@ func (l *Ledger) Find(ctx context.Context, sender, id string) (Record, error) {
 	return l.Get(ctx, sender, r.text(0))
 }
 
-// parseRecord reads a record's fields: st status, pr priority, to, ct content, tp template id, fp fingerprint, gen generation,
-// at attempts, sp spent, fi first intent, in intent, pk parked ms, dl claim deadline, tok token, nb not before (a retry),
-// oc outcome, ac its code, mid messageId, co code, cl class, re reason, wn the earlier attempt that stands and wm its messageId, wf waiting for,
-// ws since, od on in doubt, md metadata, fb fallback template, ft its id, uf whether it is used, nk the number as keys have it, sa send at, ex expires at,
-// ca created, ua updated, sl settled, log earlier attempts, rc receipts, wi the attempt whose WhatsApp id
-// is in the index, hs the hold that it waits behind, hf when it last failed as if its sender were in trouble, dq a decision is called for.
+// parseRecord reads a record's fields: st status, pr priority, to, ct content (see packContent), tp template id, fp fingerprint,
+// gen generation (absent: 1), at attempts, sp spent, fi first intent (absent: in), in intent, pk parked ms, dl claim deadline,
+// tok token, nb not before (a retry), oc outcome (absent beside a mid: submitted), ac its code, mid messageId, co code, cl class,
+// re reason, wn the earlier attempt that stands and wm its messageId, wf waiting for, ws since, od on in doubt, md metadata,
+// fb fallback template, ft its id, uf whether it is used, nk the number as keys have it, sa send at, ex expires at, ca created,
+// ua updated, sl settled, log earlier attempts, rc receipts, wi the attempt whose WhatsApp id is in the index,
+// hs the hold that it waits behind, hf when it last failed as if its sender were in trouble, dq a decision is called for.
 func parseRecord(sender, id string, f map[string]string) Record {
 	rec := Record{
 		ID: id, Sender: sender, To: f["to"], Priority: message.Priority(f["pr"]), Status: message.Status(f["st"]),
-		Generation: int(parseInt(f["gen"])), WaitingFor: f["wf"], MessageID: cmp.Or(f["wm"], f["mid"]), Code: f["co"],
+		Generation: cmp.Or(int(parseInt(f["gen"])), 1), WaitingFor: f["wf"], MessageID: cmp.Or(f["wm"], f["mid"]), Code: f["co"],
 		Class: gupshup.Class(f["cl"]), Reason: f["re"], Spent: int(parseInt(f["sp"])),
 		OnInDoubt: message.OnInDoubt(f["od"]), SendAt: fromMillis(parseInt(f["sa"])), ExpiresAt: fromMillis(parseInt(f["ex"])),
 		CreatedAt: fromMillis(parseInt(f["ca"])), UpdatedAt: fromMillis(parseInt(f["ua"])),
-		Receipts: parseReceipts(f["rc"]), FellBack: f["uf"] != "",
+		Receipts: parseReceipts(f["rc"], parseInt(f["ca"])), FellBack: f["uf"] != "",
 	}
 	// What cannot be read is left out: the rest of the story is worth telling.
 	_ = json.Unmarshal([]byte(f["md"]), &rec.Metadata)
-	_ = json.Unmarshal([]byte(f["ct"]), &rec.Content)
-	_ = json.Unmarshal([]byte(f["fb"]), &rec.Fallback)
+	rec.Content, _ = unpackContent(f["ct"], f["tp"])
+	rec.Fallback, _ = unpackContent(f["fb"], f["ft"])
 	if n := int(parseInt(f["at"])); n > 0 {
+		outcome := Outcome(f["oc"])
+		if _, named := f["mid"]; named && outcome == "" {
+			outcome = OutcomeSubmitted
+		}
 		rec.Attempts = []Attempt{{
-			N: n, At: fromMillis(parseInt(f["in"])), Outcome: Outcome(f["oc"]), MessageID: f["mid"], Code: f["ac"],
+			N: n, At: fromMillis(parseInt(f["in"])), Outcome: outcome, MessageID: f["mid"], Code: f["ac"],
 		}}
 	}
 	for line := range strings.Lines(f["log"]) {

@@ -49,6 +49,10 @@ var scripts = []script{
 	receiveScript, parkedScript, hearingScript, suppressScript, resumeScript, holdSetScript, holdEndScript, holdsScript,
 }
 
+// lazily are the parts that the usual claim and commit do not need, and the functions that make them when they are first called: to
+// make a part's functions costs Redis as much as several commands.
+var lazily = map[string]string{"receipt": "on", "hold": "held", "limit": "limits"}
+
 // load reads a script; parts are the files of shared functions that it needs besides the common one.
 func load(name string, parts ...string) script {
 	read := func(file string) string {
@@ -60,7 +64,12 @@ func load(name string, parts ...string) script {
 	}
 	source := stateTable() + read("common")
 	for _, p := range append(parts, name) {
-		source += read(p)
+		if name := lazily[p]; name != "" {
+			source += fmt.Sprintf("local make_%[1]s = function()\n%[2]send\nlocal made_%[1]s\n"+
+				"local function %[1]s() made_%[1]s = made_%[1]s or make_%[1]s() return made_%[1]s end\n", name, read(p))
+		} else {
+			source += read(p)
+		}
 	}
 	sum := sha1.Sum([]byte(source)) //nolint:gosec // as above
 	return script{name: name, source: source, sha: hex.EncodeToString(sum[:])}

@@ -8,14 +8,14 @@ local id, fingerprint, priority = ARGV[2], ARGV[3], ARGV[4]
 local key = record(id)
 local old = redis.call('HMGET', key, 'fp', 'st', 'gen', 'at')
 if old[2] then
-  local first = num(old[3]) == 1 and num(old[4]) == 0 and redis.call('ZSCORE', P .. 'waiting:' .. priority, id)
+  local first = not old[3] and num(old[4]) == 0 and redis.call('ZSCORE', P .. 'waiting:' .. priority, id)
   return { old[1] == fingerprint and 'exists' or 'conflict', old[2], first and '1' or '0' }
 end
 local most = num(ARGV[16])
 if most > 0 and num(redis.call('HGET', P .. 'count', 'queued')) >= most then return { 'full', '', '0' } end
 local send_at, expires_at = num(ARGV[8]), num(ARGV[9])
 if expires_at == 0 and num(ARGV[12]) > 0 then expires_at = math.max(now, send_at) + num(ARGV[12]) end
-local fields = { 'st', 'queued', 'pr', priority, 'to', ARGV[5], 'ct', ARGV[6], 'fp', fingerprint, 'gen', 1, 'ca', int(now) }
+local fields = { 'st', 'queued', 'pr', priority, 'to', ARGV[5], 'ct', ARGV[6], 'fp', fingerprint, 'ca', int(now) }
 local function also(name, value) if value ~= '' then fields[#fields + 1] = name; fields[#fields + 1] = value end end
 also('tp', ARGV[7])
 also('od', ARGV[10])

@@ -54,7 +54,7 @@ if r.st == 'sending' then
   r.tok = nil
   redis.call('HDEL', key, 'tok')
   place(id, priority, 'due', now)
-  enter_doubt(id, r, num(r.at), num(ARGV[8]))
+  on().enter_doubt(id, r, num(r.at), num(ARGV[8]))
 end
 
 if r.st == 'in_doubt' or r.st == 'failed' then
@@ -62,7 +62,7 @@ if r.st == 'in_doubt' or r.st == 'failed' then
   local due = num(redis.call('ZSCORE', P .. 'due', id))
   if due > now and r.tok ~= token and (r.tok or not r.dq) then return reply(r.tok and 'busy' or 'wait') end
   -- Before anybody decides: receipts may be waiting that could not be told from another message's when they came.
-  if r.st == 'in_doubt' and look_back(id, r, num(r.at), num(ARGV[8]), ARGV[9]) and r.st ~= 'failed' then return reply('settled') end
+  if r.st == 'in_doubt' and on().look_back(id, r, num(r.at), num(ARGV[8]), ARGV[9]) and r.st ~= 'failed' then return reply('settled') end
   redis.call('HSET', key, 'tok', token)
   redis.call('HDEL', key, 'dq')
   place(id, priority, 'due', now + lease)
@@ -104,17 +104,21 @@ else
 end
 
 choose()
-local scope, hold = holding(id, priority, template or '')
-if scope then
-  keep_back(id, r, scope, hold.reason)
-  return reply('held', hold['until'])
+if redis.call('EXISTS', P .. 'hold') == 1 then
+  local scope, hold = held().holding(id, priority, template or '')
+  if scope then
+    held().keep_back(id, r, scope, hold.reason)
+    return reply('held', hold['until'])
+  end
 end
-local opens, what = limited(r, template, num(ARGV[12]), num(ARGV[13]), num(ARGV[14]))
-if opens then
-  redis.call('HSET', key, 'wf', what, 'ws', r.ws or int(now))
-  redis.call('HDEL', key, 'nb')
-  place(id, priority, 'due', opens)
-  return reply('held', opens)
+if ARGV[12] ~= '0' or ARGV[14] ~= '0' then
+  local opens, what = limits().limited(r, template, num(ARGV[12]), num(ARGV[13]), num(ARGV[14]))
+  if opens then
+    redis.call('HSET', key, 'wf', what, 'ws', r.ws or NOW)
+    redis.call('HDEL', key, 'nb')
+    place(id, priority, 'due', opens)
+    return reply('held', opens)
+  end
 end
 
 local attempt = num(r.at)
@@ -122,8 +126,9 @@ if attempt > 0 then remember(id, r, attempt, r['in'] or '0', r.oc or '', r.mid o
 if r.ws then redis.call('HSET', key, 'pk', int(num(r.pk) + now - num(r.ws))) end
 if attempt > 0 or r.ws then redis.call('HDEL', key, 'oc', 'ac', 'co', 'cl', 're', 'mid', 'nb', 'wf', 'ws', 'dq') end
 if r.ws then r.pk = int(num(r.pk) + now - num(r.ws)) end
-r.at, r.sp, r.fi, r['in'] = attempt + 1, num(r.sp) + 1, r.fi or int(now), int(now)
+if r.fi then redis.call('HSET', key, 'fi', r.fi) end -- at the first attempt it is 'in'
+r.at, r.sp, r.fi, r['in'] = int(attempt + 1), int(num(r.sp) + 1), r.fi or NOW, NOW
 r.co, r.cl, r.re, r.mid, r.oc, r.ac = nil, nil, nil, nil, nil, nil
-move(id, r, 'sending', 'at', r.at, 'sp', r.sp, 'fi', r.fi, 'tok', token, 'in', int(now), 'dl', int(now + lease))
+move(id, r, 'sending', 'at', r.at, 'sp', r.sp, 'tok', token, 'in', NOW, 'dl', int(now + lease))
 place(id, priority, 'due', now + lease)
 return reply('send')

@@ -21,7 +21,7 @@ local function own()
   if redis.call('HSETNX', bucket, ARGV[14], id .. ':' .. int(attempt) .. ':' .. stamp(r)) == 0 then
     local other, k = string.match(redis.call('HGET', bucket, ARGV[14]), '^(.*):(%d+):%d+$')
     redis.call('HSET', bucket, ARGV[14], id .. ':' .. int(attempt) .. ':' .. stamp(r))
-    if other ~= id or num(k) ~= attempt then disown(other, num(k), id, r, attempt, window) end
+    if other ~= id or num(k) ~= attempt then on().disown(other, num(k), id, r, attempt, window) end
   elseif redis.call('HLEN', bucket) == 1 then
     redis.call('EXPIRE', bucket, kept)
   end
@@ -29,38 +29,43 @@ end
 
 -- succeed records that Gupshup took this attempt, with whatever has been heard of it already.
 local function succeed()
-  local latest, before = attempt == num(r.at), num(r.at) > 1 and good(r) or 0
-  local known = attempts(r)[attempt]
+  local latest, before = attempt == num(r.at), num(r.at) > 1 and on().good(r) or 0
+  local known = (r.oc or r.log) and on().attempts(r)[attempt] -- what we had taken it to come to, if anything
   if known and known.outcome == 'submitted' and known.mid ~= mid then -- a callback of something else had claimed it
-    forget(id, r, attempt)
+    on().forget(id, r, attempt)
     if latest and legal(r.st, 'in_doubt') then move(id, r, 'in_doubt') end
   end
   if latest then
-    r.oc, r.mid, r.ac = 'submitted', mid, nil
     if legal(r.st, 'submitted') then
-      move(id, r, 'submitted', 'oc', outcome, 'mid', mid)
-      redis.call('HDEL', key, 'dl', 'tok', 'nb', 'wf', 'ws', 'ac', 'co', 'cl', 're', 'wn', 'wm')
+      move(id, r, 'submitted', 'mid', mid)
+      local over = {}
+      for _, name in ipairs({ 'dl', 'tok', 'nb', 'wf', 'ws', 'oc', 'ac', 'co', 'cl', 're', 'wn', 'wm' }) do
+        if r[name] then over[#over + 1] = name end
+      end
+      if #over > 0 then redis.call('HDEL', key, unpack(over)) end
       place(id, priority)
     else
-      redis.call('HSET', key, 'oc', outcome, 'mid', mid)
-      redis.call('HDEL', key, 'ac')
+      redis.call('HSET', key, 'mid', mid)
+      redis.call('HDEL', key, 'oc', 'ac')
     end
+    r.oc, r.mid, r.ac = 'submitted', mid, nil
   else
     remember(id, r, attempt, int(known and known.at or now), 'submitted', mid, '')
   end
-  if known and known.outcome == 'in_doubt' then leave_doubt(id, r, attempt) end
+  if known and known.outcome == 'in_doubt' then on().leave_doubt(id, r, attempt) end
   own()
-  local _, text = unpark(id, r, attempt, mid, kept)
-  if r.rc or num(r.at) > 1 then advance(id, r, before, text) end
+  local _, text
+  if redis.call('EXISTS', P .. 'parked:' .. mid) == 1 then _, text = on().unpark(id, r, attempt, mid, kept) end
+  if r.rc or num(r.at) > 1 then on().advance(id, r, before, text) end
 end
 
 -- A word about an earlier attempt, while a later one is planned or under way.
 if attempt ~= num(r.at) then
-  local known = attempts(r)[attempt]
+  local known = on().attempts(r)[attempt]
   if known and known.outcome == 'in_doubt' and outcome ~= 'submitted' and outcome ~= 'in_doubt' then
     -- Gupshup said no, after all: no callback may claim it any more.
     remember(id, r, attempt, int(known.at), outcome, '', code)
-    leave_doubt(id, r, attempt)
+    on().leave_doubt(id, r, attempt)
     return { r.st, 'noted' }
   end
   if outcome ~= 'submitted' or known and known.mid == mid then return { r.st, 'repeated' } end
@@ -78,7 +83,7 @@ end
 if outcome == 'submitted' then
   local late = not legal(r.st, 'submitted')
   succeed()
-  got_through(id, r, false)
+  if redis.call('EXISTS', P .. 'hold', P .. 'run') > 0 then held().got_through(id, r, false) end
   return { r.st, late and 'noted' or 'applied' }
 end
 
@@ -87,16 +92,16 @@ if r.st ~= 'sending' and r.st ~= 'in_doubt' then
   remember(id, r, attempt, r['in'] or '0', outcome, mid, code)
   redis.call('HSET', key, 'oc', outcome)
   r.oc = outcome
-  if outcome == 'in_doubt' then enter_doubt(id, r, attempt, window) end
+  if outcome == 'in_doubt' then on().enter_doubt(id, r, attempt, window) end
   return { r.st, 'noted' }
 end
 
 -- Before any write that needs memory: a full Redis must take what came of a request (see move).
 if r.st == 'sending' then redis.call('ZREM', P .. 'wire', phone(r) .. ':' .. id) end
 local asked, scope, waits_behind = target, nil, nil
-target, scope, waits_behind = follow(id, r, asked, class, code, { unpack(ARGV, 17, 24) }, false)
+target, scope, waits_behind = held().follow(id, r, asked, class, code, { unpack(ARGV, 17, 24) }, false)
 if target ~= asked then spent = target == 'dead' end
-if class == 'pair_throttled' then slow_pair(r, delay, num(ARGV[26]), num(ARGV[27])) end
+if class == 'pair_throttled' then limits().slow_pair(r, delay, num(ARGV[26]), num(ARGV[27])) end
 if outcome ~= 'in_doubt' and num(redis.call('ZSCORE', P .. 'daily', phone(r))) == num(r['in']) then
   redis.call('ZREM', P .. 'daily', phone(r)) -- nobody was written to
 end
@@ -111,7 +116,7 @@ if target == 'dead' then
   redis.call('HDEL', key, 'dl', 'tok', 'nb')
   place(id, priority)
 elseif scope then
-  keep_back(id, r, scope, waits_behind)
+  held().keep_back(id, r, scope, waits_behind)
 elseif target == 'queued' and waits_for == '' then
   redis.call('HSET', key, 'nb', int(now + delay))
   place(id, priority, 'due', now + delay + num(ARGV[16]))
@@ -121,8 +126,8 @@ else
   place(id, priority, 'due', now + delay)
 end
 if outcome == 'in_doubt' then
-  enter_doubt(id, r, attempt, window)
-  look_back(id, r, attempt, window, kept)
+  on().enter_doubt(id, r, attempt, window)
+  on().look_back(id, r, attempt, window, kept)
 end
 if r.st == target then return { r.st, target == asked and 'applied' or 'turned' } end
 return { r.st, 'noted' }

@@ -11,7 +11,9 @@ local clock = redis.call('TIME')
 local OFFSET, EVENTS = string.match(ARGV[1], '^(-?%d+);?(%d*)$')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000) + tonumber(OFFSET)
 
-local function int(n) return string.format('%.0f', n) end
+-- Numbers go to Redis as text: it writes a Lua number out with 17 digits, which costs more than most of its commands.
+local function int(n) return string.format('%d', n) end
+local NOW = int(now)
 local function num(v) return tonumber(v or '') or 0 end
 local function record(id) return P .. 'm:' .. id end
 local function legal(from, to) return string.find(LEGAL, ' ' .. from .. '>' .. to .. ' ', 1, true) end
@@ -23,12 +25,15 @@ local function phone(r) return r.nk or r.to end
 -- stamp tells a record from another one that had the same id before.
 local function stamp(r) return int(num(r.ca) % 1000000) end
 
--- read returns a record's fields by name, or nil if there is none.
+-- read returns a record's fields by name, or nil if there is none. What a record leaves out to be small is filled in.
 local function read(id)
   local flat = redis.call('HGETALL', record(id))
   if #flat == 0 then return nil end
   local r = {}
   for i = 1, #flat, 2 do r[flat[i]] = flat[i + 1] end
+  r.gen = r.gen or '1'
+  if r.sp and not r.fi then r.fi = r['in'] end
+  if r.mid and not r.oc then r.oc = 'submitted' end
   return r
 end
 
@@ -55,12 +60,12 @@ local function unhold(id, r)
   r.hs = nil
 end
 
-local function count(what, by) redis.call('HINCRBY', P .. 'count', what, by) end
+local function count(what, by) redis.call('HINCRBY', P .. 'count', what, int(by)) end
 
 -- publish tells application servers of a change of state, if they asked for it. docs/events.md documents the fields.
 local function publish(id, r, from, to, fields)
   if EVENTS == '' then return end
-  local entry = { 'id', id, 'from', from, 'status', to, 'attempt', fields.at or r.at or 0, 'at', int(now) }
+  local entry = { 'id', id, 'from', from, 'status', to, 'attempt', fields.at or r.at or 0, 'at', NOW }
   local function also(name, value)
     if value and value ~= '' then entry[#entry + 1] = name; entry[#entry + 1] = value end
   end
@@ -83,17 +88,17 @@ local function move(id, r, to, ...)
   if from == 'sending' then redis.call('ZREM', P .. 'wire', phone(r) .. ':' .. id) end
   count(from, -1)
   count(to, 1)
-  if to == 'sending' then redis.call('ZADD', P .. 'wire', 0, phone(r) .. ':' .. id) end
+  if to == 'sending' then redis.call('ZADD', P .. 'wire', '0', phone(r) .. ':' .. id) end
   if from == 'dead' then redis.call('ZREM', P .. 'dead', id) end
-  if to == 'dead' then redis.call('ZADD', P .. 'dead', int(now), id) end
+  if to == 'dead' then redis.call('ZADD', P .. 'dead', NOW, id) end
   local first_end = settled(to) and to ~= 'dead' and (from == 'dead' or not settled(from))
   if settled(to) and r.ex then redis.call('ZREM', P .. 'expiry', id) end
   if first_end then
     -- Receipts move a settled message further; only its first settling starts the clock of retention.
-    redis.call('RPUSH', P .. 'settled', int(now) .. ':' .. id)
-    redis.call('HSET', record(id), 'st', to, 'ua', int(now), 'sl', int(now), ...)
+    redis.call('RPUSH', P .. 'settled', NOW .. ':' .. id)
+    redis.call('HSET', record(id), 'st', to, 'ua', NOW, 'sl', NOW, ...)
   else
-    redis.call('HSET', record(id), 'st', to, 'ua', int(now), ...)
+    redis.call('HSET', record(id), 'st', to, 'ua', NOW, ...)
   end
   if to == 'queued' and r.ex then redis.call('ZADD', P .. 'expiry', r.ex, id) end
   unhold(id, r)

@@ -1,5 +1,5 @@
 -- What keeps messages from being sent for a while: holds, what waits behind them, and the probes that end them. Part of the scripts
--- that set, obey or end them.
+-- that set, obey or end them, which call these functions as held().name: they are made when the first of them is called.
 --
 -- A hold is an entry of the hash P hold: 'sender', 'some' (of its priorities) or 'template:<id>' → JSON of
 --   reason, code, note, priorities ('' for all), since, until: when it is tried next, 0 for never (only a person ends it)
@@ -23,7 +23,7 @@ end
 
 local function keep_hold(scope, h) redis.call('HSET', HOLD, scope, cjson.encode(h)) end
 
-local function on(h) return h and not h.ended end
+local function active(h) return h and not h.ended end
 
 -- covers says whether a hold is for messages of that priority.
 local function covers(h, priority) return h.priorities == '' or string.find(h.priorities, priority, 1, true) end
@@ -44,7 +44,7 @@ local function holding(id, priority, template)
   local texts = redis.call('HMGET', HOLD, unpack(scopes))
   for i = 1, 3 do
     local h = texts[i] and cjson.decode(texts[i])
-    if on(h) and h.probe ~= id and covers(h, priority) then return scopes[i], h end
+    if active(h) and h.probe ~= id and covers(h, priority) then return scopes[i], h end
   end
 end
 
@@ -67,7 +67,7 @@ end
 -- set_hold holds a scope because message id failed. What a person holds stays as it is, and so does a hold of which id is no probe.
 local function set_hold(scope, id, template, reason, code, priorities, span, most, late)
   local h = hold_of(scope)
-  if on(h) then
+  if active(h) then
     if h.probe == id then off(scope, h) end
     return
   end
@@ -85,7 +85,7 @@ end
 -- passed ends what message id was a probe of: Gupshup took it.
 local function passed(id)
   for scope, h in pairs(all_holds()) do
-    if on(h) and h.probe == id then
+    if active(h) and h.probe == id then
       if h.late then
         h.confirm = now + CONFIRM
         h['until'] = h.confirm
@@ -101,7 +101,7 @@ end
 -- this message only), the sender's holds are over, and a template's is tried with another message; otherwise it is tried later.
 local function missed(id, well)
   for scope, h in pairs(all_holds()) do
-    if on(h) and h.probe == id then
+    if active(h) and h.probe == id then
       if not well then
         off(scope, h)
       elseif scope == 'sender' or scope == 'some' then
@@ -167,7 +167,7 @@ end
 -- the scope is held for it.
 local function storm(id, r, scope, code, late)
   local h = hold_of(scope)
-  if on(h) then
+  if active(h) then
     if h.reason ~= 'storm' or h.code ~= code then return false end
     if h.probe == id then off(scope, h) end
     return true
@@ -201,6 +201,12 @@ local function follow(id, r, target, class, code, given, late)
   if guarded ~= '' and target == 'dead' and storm(id, r, guarded, code, late) then target, held_by = 'queued', guarded end
   missed(id, well) -- what the failure has set a probe's hold further off for is settled by now
   local h = held_by and hold_of(held_by)
-  if on(h) and covers(h, r.pr) then return target, held_by, h.reason end
+  if active(h) and covers(h, r.pr) then return target, held_by, h.reason end
   return target
 end
+
+return {
+  hold_of = hold_of, keep_hold = keep_hold, all_holds = all_holds, active = active, covers = covers, template_of = template_of,
+  holding = holding, keep_back = keep_back, set_hold = set_hold, finish_hold = finish_hold, got_through = got_through, follow = follow,
+  RECALL = RECALL,
+}

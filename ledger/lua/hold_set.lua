@@ -4,10 +4,10 @@
 -- Returns: 'held', or 'there already'
 local scope, who = ARGV[2], ARGV[7]
 if who == '' then
-  local before = hold_of(scope)
-  set_hold(scope, '', '', ARGV[3], ARGV[4], ARGV[6], num(ARGV[9]), num(ARGV[10]), false)
-  return on(before) and 'there already' or 'held'
+  local before = held().hold_of(scope)
+  held().set_hold(scope, '', '', ARGV[3], ARGV[4], ARGV[6], num(ARGV[9]), num(ARGV[10]), false)
+  return held().active(before) and 'there already' or 'held'
 end
-keep_hold(scope, { reason = ARGV[3], code = ARGV[4], note = ARGV[5], priorities = ARGV[6], since = now, by = who, span = 0, most = 0, tries = 0,
+held().keep_hold(scope, { reason = ARGV[3], code = ARGV[4], note = ARGV[5], priorities = ARGV[6], since = now, by = who, span = 0, most = 0, tries = 0,
   ['until'] = num(ARGV[8]) })
 return 'held'

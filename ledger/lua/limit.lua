@@ -1,4 +1,5 @@
--- What a recipient, and a day, can take. Part of the claim, which obeys it, and of the scripts that learn of trouble.
+-- What a recipient, and a day, can take. Part of the claim, which obeys it, and of the scripts that learn of trouble; they call these
+-- functions as limits().name.
 --
 -- P pair:<number>  '<ms>;<ms>', gone when it says nothing any more: the theoretical arrival time of the next message to that number (GCRA,
 --                  as for the sender's pace), and the moment at which the last message that was parked for it comes again.
@@ -68,3 +69,5 @@ local function limited(r, template, every, burst, most)
     if opens then return opens, 'pair' end
   end
 end
+
+return { limited = limited, slow_pair = slow_pair }

@@ -1,8 +1,10 @@
 -- What receipts do to a message. Part of every script that may learn of one.
+-- The scripts call these functions as on().name. To make them costs Redis as much as four commands, so that is done when the first
+-- of them is called, which the usual claim and commit never do.
 --
 -- Receipts belong to an attempt, and come in any order and any number of times. So none is acted upon by itself: it is noted in
--- the record, and the message's status is then worked out from all that is noted. Field rc: lines of attempt, letter, ms, code.
--- A failure's code has its class behind a space.
+-- the record, and the message's status is then worked out from all that is noted. Field rc: lines of attempt, letter, ms since the
+-- message was accepted, and, if there is one, a tab and a code: "1e4022". A failure's code has its class behind a space.
 -- A parked receipt is a line of messageId, letter, ms, code, class, reason, number, ms of arrival, WhatsApp's id, the buckets of
 -- both ids in the index, the length of the field of the first, and both fields, which may hold any byte.
 local LEVELS = { 'submitted', 'enqueued', 'sent', 'delivered', 'read' }
@@ -10,6 +12,22 @@ local LEVEL_OF = { e = 2, s = 3, d = 4, r = 5 }
 local PARKED_FOR = 3600000 -- ms
 local CLAIMED = 'claimed_by_callback' -- what the story says of an attempt that had been in doubt
 local SKEW = 5000          -- ms by which Gupshup's and WhatsApp's clocks may differ from Redis's
+
+-- notes reads field rc, once for each content that it has: a list of attempt, letter, when (ms) and code.
+local function notes(r)
+  if r.notes and r.notes.rc == r.rc then return r.notes end
+  local list, accepted = { rc = r.rc }, num(r.ca)
+  for n, letter, since, code in string.gmatch(r.rc or '', '(%d+)(%a)(-?%d+)\t?([^\n]*)\n') do
+    list[#list + 1] = { n = num(n), letter = letter, at = accepted + num(since), code = code }
+  end
+  r.notes = list
+  return list
+end
+
+-- noted writes a line of it.
+local function noted(r, n, letter, at, code)
+  return int(n) .. letter .. int(at - num(r.ca)) .. (code == '' and '\n' or '\t' .. code .. '\n')
+end
 
 local function attempts(r)
   local list = {}
@@ -26,11 +44,11 @@ end
 -- beats failure whenever it came; of 'sent' and 'failed' the later one counts, and failure if they are of the same second.
 local function standing(r, n, outcome)
   local level, sent_at, failed_at, failure = outcome == 'submitted' and 1 or 0, 0, -1, nil
-  for k, letter, at, code in string.gmatch(r.rc or '', '(%d+)\t(%a)\t(%d+)\t([^\n]*)\n') do
-    if num(k) == n then
-      if letter == 'f' and (num(at) > failed_at or num(at) == failed_at and code > failure) then failed_at, failure = num(at), code end
-      if letter == 's' then sent_at = num(at) end
-      level = math.max(level, LEVEL_OF[letter] or 0)
+  for _, l in ipairs(notes(r)) do
+    if l.n == n then
+      if l.letter == 'f' and (l.at > failed_at or l.at == failed_at and l.code > failure) then failed_at, failure = l.at, l.code end
+      if l.letter == 's' then sent_at = l.at end
+      level = math.max(level, LEVEL_OF[l.letter] or 0)
     end
   end
   if failure and level < 4 and sent_at <= failed_at then return -1, failure end
@@ -40,18 +58,19 @@ end
 -- note writes a receipt down; false if it is there already. Of two that differ only in time the earlier one stays.
 local function note(id, r, n, letter, at, code)
   local known, lines, found = {}, 0, false
-  for k, l, t, c in string.gmatch(r.rc or '', '(%d+)\t(%a)\t(%d+)\t([^\n]*)\n') do
-    if num(k) == n and l == letter and c == code then
+  for _, l in ipairs(notes(r)) do
+    local when = l.at
+    if l.n == n and l.letter == letter and l.code == code then
       found = true
-      if num(t) <= at then return false end
-      t = int(at)
+      if when <= at then return false end
+      when = at
     end
     lines = lines + 1
-    known[lines] = k .. '\t' .. l .. '\t' .. t .. '\t' .. c .. '\n'
+    known[lines] = noted(r, l.n, l.letter, when, l.code)
   end
   if not found then
     if lines >= 100 and (letter == 'f' or letter == 'b') then return false end -- there are few others
-    known[lines + 1] = int(n) .. '\t' .. letter .. '\t' .. int(at) .. '\t' .. code .. '\n'
+    known[lines + 1] = noted(r, n, letter, at, code)
   end
   r.rc = table.concat(known)
   redis.call('HSET', record(id), 'rc', r.rc)
@@ -131,7 +150,7 @@ local function advance(id, r, before, reason)
     place(id, r.pr, 'due', now)
     return
   end
-  if level >= 3 then got_through(id, r, true) end
+  if level >= 3 and redis.call('EXISTS', P .. 'hold', P .. 'run') > 0 then held().got_through(id, r, true) end
   if winner ~= n then
     r.wm = all[winner].mid
     redis.call('HSET', key, 'wn', winner, 'wm', r.wm)
@@ -258,7 +277,8 @@ end
 local function adopt(id, r, n, e, kept)
   if n == num(r.at) then
     r.oc, r.mid, r.ac = 'submitted', e.mid, CLAIMED
-    redis.call('HSET', record(id), 'oc', 'submitted', 'mid', e.mid, 'ac', CLAIMED)
+    redis.call('HSET', record(id), 'mid', e.mid, 'ac', CLAIMED)
+    redis.call('HDEL', record(id), 'oc')
   else
     remember(id, r, n, int(attempts(r)[n].at), 'submitted', e.mid, CLAIMED)
   end
@@ -294,12 +314,8 @@ end
 -- forget takes the notes of attempt n out of the record, and answers them.
 local function forget(id, r, n)
   local rest, gone = {}, {}
-  for k, letter, at, code in string.gmatch(r.rc or '', '(%d+)\t(%a)\t(%d+)\t([^\n]*)\n') do
-    if num(k) == n then
-      gone[#gone + 1] = { letter, num(at), code }
-    else
-      rest[#rest + 1] = k .. '\t' .. letter .. '\t' .. at .. '\t' .. code .. '\n'
-    end
+  for _, l in ipairs(notes(r)) do
+    if l.n == n then gone[#gone + 1] = l else rest[#rest + 1] = noted(r, l.n, l.letter, l.at, l.code) end
   end
   r.rc = table.concat(rest)
   redis.call('HSET', record(id), 'rc', r.rc)
@@ -312,7 +328,7 @@ local function disown(id, k, to_id, to_r, to_n, window)
   local r = id == to_id and to_r or read(id)
   local a = r and attempts(r)[k]
   if not a or a.outcome ~= 'submitted' then return end
-  for _, l in ipairs(forget(id, r, k)) do note(to_id, to_r, to_n, l[1], l[2], l[3]) end
+  for _, l in ipairs(forget(id, r, k)) do note(to_id, to_r, to_n, l.letter, l.at, l.code) end
   if k == num(r.at) then
     r.oc, r.mid = 'in_doubt', nil
     redis.call('HSET', record(id), 'oc', 'in_doubt')
@@ -327,3 +343,7 @@ local function disown(id, k, to_id, to_r, to_n, window)
     place(id, r.pr, 'due', now)
   end
 end
+
+return { attempts = attempts, good = good, advance = advance, lookup = lookup, park = park, parked_line = parked_line, take_in = take_in,
+  unpark = unpark, doubt_key = doubt_key, enter_doubt = enter_doubt, leave_doubt = leave_doubt, candidate = candidate, adopt = adopt,
+  look_back = look_back, forget = forget, disown = disown }

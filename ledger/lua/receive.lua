@@ -10,26 +10,26 @@ if e.at == 0 then e.at = now end
 redis.call('HSET', P .. 'heard', 'last', int(now))
 if e.mid == '' then return { 'ignored', '', 0, '' } end
 
-local id, n, mark = lookup(e.bucket, e.field, days)
-if not id and e.letter ~= 'b' and e.to ~= '' and redis.call('EXISTS', doubt_key(e.to)) == 1 then
-  id, n = candidate(e.to, e.at, window)
+local id, n, mark = on().lookup(e.bucket, e.field, days)
+if not id and e.letter ~= 'b' and e.to ~= '' and redis.call('EXISTS', on().doubt_key(e.to)) == 1 then
+  id, n = on().candidate(e.to, e.at, window)
   if id then
     local r = read(id)
-    local before = good(r)
-    adopt(id, r, n, e, kept)
-    local _, text = unpark(id, r, n, e.mid, kept)
-    local _, reason = take_in(id, r, n, e, kept)
-    advance(id, r, before, reason or text)
+    local before = on().good(r)
+    on().adopt(id, r, n, e, kept)
+    local _, text = on().unpark(id, r, n, e.mid, kept)
+    local _, reason = on().take_in(id, r, n, e, kept)
+    on().advance(id, r, before, reason or text)
     return { 'applied', id, n, r.st }
   end
 end
 if not id then
-  park(e.mid, parked_line(e), e.to, most)
+  on().park(e.mid, on().parked_line(e), e.to, most)
   return { 'parked', '', 0, '' }
 end
 local r = read(id)
 if not r or stamp(r) ~= mark then return { 'ignored', id, n, '' } end -- retired, or purged and another has its id now
-local before = good(r)
-local new, reason = take_in(id, r, n, e, kept)
-advance(id, r, before, reason)
+local before = on().good(r)
+local new, reason = on().take_in(id, r, n, e, kept)
+on().advance(id, r, before, reason)
 return { new and 'applied' or 'repeated', id, n, r.st }

@@ -17,9 +17,9 @@ if r.st ~= 'in_doubt' and r.st ~= 'failed' then
   return { r.st, (target == 'dead' and r.hs or target == 'queued' and r.st == 'dead') and 'turned' or 'overtaken' }
 end
 local asked, counts, scope, waits_behind = target, ARGV[11] == '1', nil, nil
-target, scope, waits_behind = follow(id, r, asked, class, code, { unpack(ARGV, 13, 20) }, true)
+target, scope, waits_behind = held().follow(id, r, asked, class, code, { unpack(ARGV, 13, 20) }, true)
 if target ~= asked then counts = target == 'dead' end
-if class == 'pair_throttled' then slow_pair(r, delay, num(ARGV[21]), num(ARGV[22])) end
+if class == 'pair_throttled' then limits().slow_pair(r, delay, num(ARGV[21]), num(ARGV[22])) end
 if target == 'in_doubt' then -- wait longer, where it stands: a failure that may be none stays a failure until its time is over
   place(id, r.pr, 'due', now + delay)
   redis.call('HDEL', key, 'tok', 'dq') -- this run is done with it
@@ -31,7 +31,7 @@ move(id, r, target, unpack(fields))
 if target == 'dead' then
   place(id, r.pr)
 elseif scope then
-  keep_back(id, r, scope, waits_behind)
+  held().keep_back(id, r, scope, waits_behind)
 elseif waits_for ~= '' then
   redis.call('HSET', key, 'wf', waits_for, 'ws', int(now))
   place(id, r.pr, 'due', now + delay)

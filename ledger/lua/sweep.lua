@@ -101,7 +101,9 @@ end
 
 -- Holds: end those whose probe was not reported as failed, try those whose time has come, and let go what waits behind ended ones.
 
-local holds = all_holds()
+local hold = held()
+local active, covers, template_of = hold.active, hold.covers, hold.template_of
+local holds = hold.all_holds()
 
 -- candidates are some of the messages that a hold keeps back, those that wait for it first.
 local function candidates(scope, h)
@@ -117,7 +119,7 @@ end
 -- kept_by_another says whether another hold than this one would keep a message back, too.
 local function kept_by_another(scope, priority, template)
   for _, s in ipairs({ 'sender', 'some', 'template:' .. template }) do
-    if s ~= scope and on(holds[s]) and covers(holds[s], priority) then return true end
+    if s ~= scope and active(holds[s]) and covers(holds[s], priority) then return true end
   end
 end
 
@@ -138,7 +140,7 @@ local function probe(scope, h)
   if not id then return end -- the next that comes
   h.probe, h.last, h.tried = id, id, template
   h['until'] = now + 2 * LOST -- should nothing come of it, there is another
-  keep_hold(scope, h)
+  hold.keep_hold(scope, h)
   unhold(id, r)
   resume(id, r)
   enqueue(id, r, true)
@@ -147,24 +149,24 @@ end
 -- let_go hands on some of what waited behind a hold that has ended, most urgent first, while there is room in the queues.
 local function let_go(scope, h)
   local key = P .. 'held:' .. scope
-  if not on(holds.sender) then
+  if not active(holds.sender) then
     for _, id in ipairs(redis.call('ZRANGE', key, 0, num(ARGV[13]) - 1)) do
       local priority = redis.call('HGET', record(id), 'pr')
       if not priority or redis.call('ZCARD', P .. 'waiting:' .. priority) < num(ARGV[14]) then requeue(id, 'held:' .. scope) end
     end
   end
-  if now - h.ended >= RECALL and redis.call('EXISTS', key) == 0 then redis.call('HDEL', HOLD, scope) end
+  if now - h.ended >= hold.RECALL and redis.call('EXISTS', key) == 0 then redis.call('HDEL', P .. 'hold', scope) end
 end
 
 local told = {}
 for scope, h in pairs(holds) do
   local over = h['until'] > 0 and h['until'] <= now
-  if on(h) and (h.confirm and h.confirm <= now or over and h.by ~= '') then
-    finish_hold(scope, h)
-  elseif on(h) and over and not full then
+  if active(h) and (h.confirm and h.confirm <= now or over and h.by ~= '') then
+    hold.finish_hold(scope, h)
+  elseif active(h) and over and not full then
     probe(scope, h)
   end
-  if not on(h) and not full then let_go(scope, h) end
+  if not active(h) and not full then let_go(scope, h) end
   told[#told + 1] = { scope, cjson.encode(h) }
 end
 
