@@ -85,6 +85,9 @@ func (r rule) describe() string {
 	if r.guard != ledger.GuardNothing {
 		parts = append(parts, "20 in a row: **holds the "+string(r.guard)+"** and spares the rest")
 	}
+	if r.outage {
+		parts = append(parts, "half of 20 within 10 s: **holds the sender**")
+	}
 	switch r.urgent {
 	case retry:
 		parts = append(parts, "critical: retry")

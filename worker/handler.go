@@ -25,6 +25,7 @@ type Ledger interface {
 	Claim(ctx context.Context, q ledger.ClaimRequest) (ledger.Claim, error)
 	Commit(ctx context.Context, c ledger.Commit) (ledger.Committed, error)
 	Resolve(ctx context.Context, d ledger.Resolution) (ledger.Committed, error)
+	SetHold(ctx context.Context, q ledger.HoldRequest) (isNew bool, err error)
 }
 
 // Gate gives a handler its moment to send, and is told when Gupshup finds that too fast.
@@ -43,12 +44,19 @@ const (
 	slotLife     = 100 * time.Millisecond // from a slot to its request; a claim takes a few milliseconds of it
 )
 
+// Codes of attempts that were given up before the request.
+const (
+	codeSlotLost = "slot_lost"
+	codeStalled  = "stalled"
+)
+
 // handler sends the messages of one sender. One run of it is one task: wait for a slot, claim, one HTTP attempt, commit.
 type handler struct {
 	name    string // of the sender
 	app     string
 	source  string
 	client  Sender
+	outage  *outage
 	valve   *valve
 	gate    Gate
 	ledger  Ledger
@@ -188,11 +196,11 @@ func (h *handler) send(ctx context.Context, c ledger.Claim, granted, started tim
 	if time.Since(granted) > slotLife {
 		// Redis was slow, and our slot has passed. All that waited for it with us must not go at once: take another.
 		if _, err := h.gate.Wait(ctx, c.Priority); err != nil {
-			return gupshup.Receipt{}, &gupshup.Error{Class: gupshup.ClassNotSent, Code: "slot_lost", Reason: "Redis was slow, and the next slot came too late"}
+			return gupshup.Receipt{}, &gupshup.Error{Class: gupshup.ClassNotSent, Code: codeSlotLost, Reason: "Redis was slow, and the next slot came too late"}
 		}
 	}
 	if !time.Now().Before(started.Add(h.timeout)) {
-		return gupshup.Receipt{}, &gupshup.Error{Class: gupshup.ClassNotSent, Code: "stalled", Reason: "the worker stood still until the claim was over"}
+		return gupshup.Receipt{}, &gupshup.Error{Class: gupshup.ClassNotSent, Code: codeStalled, Reason: "the worker stood still until the claim was over"}
 	}
 	return h.client.Send(ctx, gupshup.Request{Source: h.source, AppName: h.app, Destination: c.To, Content: c.Content})
 }
@@ -200,6 +208,7 @@ func (h *handler) send(ctx context.Context, c ledger.Claim, granted, started tim
 // finish decides, writes down what the attempt came to, and tells asynq.
 func (h *handler) finish(ctx context.Context, j job, c ledger.Claim, a attempt) error {
 	commit := ledger.Commit{Sender: h.name, ID: j.ID, Attempt: c.Attempt, Slack: h.behind(j, c), Template: c.Template}
+	h.watch(ctx, a.failed)
 	var v verdict
 	if a.failed == nil {
 		commit.Outcome, commit.Next, commit.Spends, commit.MessageID = ledger.OutcomeSubmitted, message.Submitted, true, a.receipt.MessageID

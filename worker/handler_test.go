@@ -61,6 +61,8 @@ func (l *fakeLedger) Commit(_ context.Context, c ledger.Commit) (ledger.Committe
 	return ledger.Committed{Status: c.Next, Applied: true}, nil
 }
 
+func (l *fakeLedger) SetHold(context.Context, ledger.HoldRequest) (bool, error) { return true, nil }
+
 func (l *fakeLedger) Resolve(_ context.Context, d ledger.Resolution) (ledger.Committed, error) {
 	if l.claim == nil {
 		return ledger.Committed{}, errors.New("not expected")
@@ -104,7 +106,7 @@ func TestASlotThatPassedWhileRedisWasSlowIsNotUsed(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client := &fakeSender{}
 				h := &handler{
-					name: "shop", client: client, gate: &c.gate, ledger: &c.ledger, limits: testLimits, timeout: 10 * time.Second,
+					name: "shop", outage: newOutage(100), client: client, gate: &c.gate, ledger: &c.ledger, limits: testLimits, timeout: 10 * time.Second,
 					log: zap.NewNop(), metrics: newMetrics(nil), slack: grace, ending: make(chan struct{}),
 				}
 				_ = h.handle(t.Context(), job{message.Task{Sender: "shop", ID: "a", Generation: 1}, message.Bulk}, func(string) {})
@@ -153,7 +155,7 @@ func TestTooFastSlowsTheSenderDown(t *testing.T) {
 			t.Parallel()
 			gate, books := fakeGate{}, fakeLedger{claim: c.claim}
 			h := &handler{
-				name: "shop", client: &fakeSender{err: c.reply}, gate: &gate, ledger: &books, limits: testLimits, timeout: 10 * time.Second,
+				name: "shop", outage: newOutage(100), client: &fakeSender{err: c.reply}, gate: &gate, ledger: &books, limits: testLimits, timeout: 10 * time.Second,
 				log: zap.NewNop(), metrics: newMetrics(nil), slack: grace, ending: make(chan struct{}),
 			}
 			_ = h.handle(t.Context(), job{message.Task{Sender: "shop", ID: "a", Generation: 1}, message.Bulk}, func(string) {})

@@ -211,6 +211,38 @@ func TestAWrongBaseURLBurnsTwenty(t *testing.T) {
 	})
 }
 
+func TestAnOutageBurnsNoAttempts(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		for name, fault := range map[string]gupshuptest.Fault{
+			"503": {Kind: gupshuptest.KindHTTP, Status: 503}, "nobody knows": {Kind: gupshuptest.Kind504},
+		} {
+			s := newSite(t, rdb, gupshuptest.Config{Rules: []gupshuptest.Rule{{Fault: fault}}})
+			s.cfg.BackoffBase, s.cfg.BackoffCap = 5*time.Second, 5*time.Second
+			const n = 300
+			s.many(n, "m", "", message.Default)
+			stop := s.run()
+			s.held(ledger.ReasonOutage)
+			s.paused(message.Critical, true)
+			s.paused(message.Default, true)
+			first := s.sim.Stats().Requests
+			require.LessOrEqual(t, first, uint64(30), name)
+			for range 3 {
+				before := s.sim.Stats().Requests
+				s.passes(30 * time.Second)
+				s.requests(before)
+			}
+			require.LessOrEqual(t, s.sim.Stats().Requests, first+5, "one probe at a time, later each time")
+			require.NoError(t, s.sim.SetRules(nil))
+			s.passes(30 * time.Second)
+			s.counted(message.Submitted, n)
+			s.free()
+			stop()
+			s.balanced()
+		}
+	})
+}
+
 func TestAPersonHoldsWhatAPersonReleases(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {

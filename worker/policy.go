@@ -30,6 +30,7 @@ type rule struct {
 	holds  scope         // what else is kept from being sent meanwhile
 	guard  ledger.Guard  // what is held when many fail in this way in a row: then it is not the messages' fault
 	well   bool          // it concerns the message alone: its sender could send
+	outage bool          // Gupshup, or the way to it, is down: half of 20 attempts hold the sender, see outage.go
 	urgent action        // what a critical message gets instead
 	why    string
 }
@@ -57,10 +58,10 @@ var policy = map[gupshup.Class]rule{
 	gupshup.ClassThrottled:     {action: retry, why: "too fast: slow down; nobody's attempt is spent"},
 	gupshup.ClassPairThrottled: {action: park, tries: 50, wait: 6 * time.Second, atMost: 5 * time.Minute, well: true, why: "too many to this one recipient"},
 	gupshup.ClassMaintenance:   {action: park, wait: time.Minute, atMost: time.Minute, holds: sender, why: "the number is being upgraded, which takes a minute"},
-	gupshup.ClassTransient:     {action: retry, spends: true, why: "Gupshup or WhatsApp had a fault and said so"},
-	gupshup.ClassNotSent:       {action: retry, why: "it certainly did not reach Gupshup"},
+	gupshup.ClassTransient:     {action: retry, spends: true, outage: true, why: "Gupshup or WhatsApp had a fault and said so"},
+	gupshup.ClassNotSent:       {action: retry, outage: true, why: "it certainly did not reach Gupshup"},
 	gupshup.ClassWaitDay:       {action: park, tries: 7, wait: 24 * time.Hour, atMost: 24 * time.Hour, urgent: archive, well: true, why: "the recipient had enough marketing today; trying sooner prolongs it"},
-	gupshup.ClassInDoubt:       {action: doubt, spends: true, why: "Gupshup may have taken it, and has no idempotency key"},
+	gupshup.ClassInDoubt:       {action: doubt, spends: true, outage: true, why: "Gupshup may have taken it, and has no idempotency key"},
 	gupshup.ClassUnknown:       {action: archive, spends: true, guard: ledger.GuardSender, why: "nobody knows what it means: look at it, then add it to codes"},
 }
 

@@ -78,7 +78,7 @@ func TestHandlersWaitAtTheValve(t *testing.T) {
 		client, gates := [n]fakeSender{}, [n]fakeGate{}
 		for i := range n {
 			h := &handler{
-				name: "shop", client: &client[i], valve: v, gate: &gates[i], ledger: &fakeLedger{}, limits: testLimits, timeout: 10 * time.Second,
+				name: "shop", outage: newOutage(100), client: &client[i], valve: v, gate: &gates[i], ledger: &fakeLedger{}, limits: testLimits, timeout: 10 * time.Second,
 				log: zap.NewNop(), metrics: newMetrics(nil), slack: grace, ending: make(chan struct{}),
 			}
 			handlers.Go(func() {
@@ -110,7 +110,7 @@ func TestNobodyWaitsAtTheValveForEver(t *testing.T) {
 		v.look(t.Context())
 		task := message.Task{Sender: "shop", ID: "a", Generation: 1}
 		l, client := &fakeLedger{}, &fakeSender{}
-		h := &handler{name: "shop", client: client, valve: v, gate: &fakeGate{}, ledger: l, log: zap.NewNop()}
+		h := &handler{name: "shop", outage: newOutage(100), client: client, valve: v, gate: &fakeGate{}, ledger: l, log: zap.NewNop()}
 		results := make(chan error, 2)
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { results <- h.handle(ctx, job{task, message.Bulk}, nil) }()

@@ -181,7 +181,7 @@ func (w *Worker) handler(s SenderConfig, gate Gate, inspector *asynq.Inspector) 
 	return &handler{
 		name: s.Name, app: s.App, source: s.Source, client: s.Client, valve: w.valve, gate: gate, ledger: w.cfg.Ledger,
 		archive: archiveOf(inspector), timeout: w.cfg.HTTPTimeout, doubt: s.OnInDoubt, checks: s.CheckSession, log: w.cfg.Log, metrics: w.metrics,
-		ending: w.ending, slack: grace,
+		ending: w.ending, slack: grace, outage: newOutage(s.Rate),
 		limits: limits{
 			budget: w.cfg.Budget, base: w.cfg.BackoffBase, cap: w.cfg.BackoffCap,
 			retryAfterCap: w.cfg.RetryAfterCap, doubtWindow: w.cfg.DoubtWindow,
