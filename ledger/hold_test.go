@@ -243,6 +243,43 @@ func TestAMessageThatHoldsItsSenderWhileOthersGoThroughIsTheCulprit(t *testing.T
 	})
 }
 
+func TestWhoIsPoorerThanOthersWaitsAlone(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		b := newHolder(t, rdb)
+		b.acceptAll(message.Default, "dear", "cheap")
+		poor := wrongKey
+		poor.Code, poor.Patient = "1003", true
+		b.fails("dear", poor)
+		b.ahead += time.Minute + time.Second
+		b.commit(of(taken, "cheap", b.express(b.probe()).Attempt))
+		b.sweep(ledger.SweepRequest{})
+		got := b.fails("dear", poor)
+		require.Equal(t, message.Queued, got.Status)
+		require.Empty(t, b.holds(), "and holds nobody up")
+		require.Equal(t, "account", b.get("dear").WaitingFor)
+		b.balanced()
+	})
+}
+
+func TestAHoldThatNobodyNeedsIsForgotten(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		b := newHolder(t, rdb)
+		b.accept(b.withTemplate("a", templateA, message.Bulk))
+		gone := terminal
+		gone.Class, gone.Code, gone.Template = gupshup.ClassTemplateGone, "132001", templateA
+		gone.Hold = &ledger.Hold{Template: templateA, For: time.Minute, AtMost: time.Hour}
+		b.fails("a", gone)
+		b.ahead += 23 * time.Hour
+		b.sweep(ledger.SweepRequest{})
+		require.Len(t, b.holds(), 1)
+		b.ahead += 2 * time.Hour
+		b.sweep(ledger.SweepRequest{})
+		require.Empty(t, b.holds())
+	})
+}
+
 func TestATemplateHoldAndAHoldOfSomePriorities(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {

@@ -68,6 +68,10 @@ var policy = map[gupshup.Class]rule{
 // guards are the codes whose storm holds something else than their class says: set up wrongly, a sender fails with them whatever it sends.
 var guards = map[string]ledger.Guard{"1001": ledger.GuardSender, "1004": ledger.GuardSender}
 
+// money are the codes of an account that cannot pay. Some messages cost more than others, so one may fail where others go through, and
+// still only has to wait.
+var money = map[string]bool{"1003": true, "402": true, "131042": true}
+
 // Budget ends the attempts of a message by number or by age, whichever comes first.
 type Budget struct {
 	Attempts int
@@ -195,7 +199,7 @@ func (r rule) follows(f failure) ledger.Follows {
 	if g, ok := guards[f.code]; ok {
 		guard = g
 	}
-	return ledger.Follows{Hold: r.hold(f.template), Guard: guard, Well: r.well}
+	return ledger.Follows{Hold: r.hold(f.template), Guard: guard, Well: r.well, Patient: money[f.code]}
 }
 
 // hold is what this rule keeps from being sent.

@@ -98,7 +98,7 @@ func TestDecide(t *testing.T) {
 			got := decide(c.f, testLimits)
 			require.NotEmpty(t, got.why)
 			got.why = ""
-			c.want.follows.Guard, c.want.follows.Well = got.follows.Guard, got.follows.Well // TestWhatAStormHolds
+			c.want.follows.Guard, c.want.follows.Well, c.want.follows.Patient = got.follows.Guard, got.follows.Well, got.follows.Patient // see below
 			require.Equal(t, c.want, got)
 		})
 	}
@@ -130,6 +130,13 @@ func TestOnlyWhatConcernsOneMessageShowsThatItsSenderIsWell(t *testing.T) {
 		gupshup.ClassThrottled: false, gupshup.ClassSpam: false, gupshup.ClassMaintenance: false,
 	} {
 		require.Equal(t, want, decide(failure{class: class, priority: message.Bulk, attempt: 1, spent: 1}, testLimits).follows.Well, class)
+	}
+}
+
+func TestWhoCannotPayWaits(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]bool{"1003": true, "131042": true, "402": true, "http_401": false, "1002": false} {
+		require.Equal(t, want, decide(failure{class: gupshup.ClassAccount, code: code, priority: message.Bulk, attempt: 1}, testLimits).follows.Patient, code)
 	}
 }
 

@@ -185,14 +185,17 @@ end
 -- follow does to others what the failure of one message asks for, and says what that means for the message: the state it goes to,
 -- and the scope and reason of the hold that it has to wait behind. given: what to hold ('', 'sender', 'some', 'template:<id>'), for which
 -- priorities, how long (ms), at most (ms), what to suppress of the number ('', 'all', 'bulk'), for how long (ms, 0 for ever), what a run of
--- such failures holds ('', 'sender', 'template:<id>'), '1' if the failure concerns the message alone.
+-- such failures holds ('', 'sender', 'template:<id>'), '1' if the failure concerns the message alone, '1' if a culprit waits instead of dying.
 local function follow(id, r, target, class, code, given, late)
   local scope, guarded, well = given[1], given[7], given[8] == '1'
   if given[5] ~= '' then suppress(phone(r), given[5], code, 'code', num(given[6]) > 0 and now + num(given[6]) or 0) end
   local held_by
   if class == 'account' and scope == 'sender' and culprit(id, r, code, late) then
-    target, scope, well = 'dead', '', true
-    if template_of(r) ~= '' then guarded = 'template:' .. template_of(r) end
+    scope, well = '', true -- it goes its own way, and holds nobody up
+    if given[9] ~= '1' then
+      target = 'dead'
+      if template_of(r) ~= '' then guarded = 'template:' .. template_of(r) end
+    end
   end
   if scope ~= '' then
     set_hold(scope, id, template_of(r), class, code, given[2], num(given[3]), num(given[4]), late)

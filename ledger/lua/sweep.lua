@@ -104,6 +104,7 @@ end
 local hold = held()
 local active, covers, template_of = hold.active, hold.covers, hold.template_of
 local holds = hold.all_holds()
+local UNUSED = 86400000 -- ms after which a hold that nothing was there to try with is over
 
 -- candidates are some of the messages that a hold keeps back, those that wait for it first.
 local function candidates(scope, h)
@@ -161,7 +162,7 @@ end
 local told = {}
 for scope, h in pairs(holds) do
   local over = h['until'] > 0 and h['until'] <= now
-  if active(h) and (h.confirm and h.confirm <= now or over and h.by ~= '') then
+  if active(h) and (h.confirm and h.confirm <= now or over and (h.by ~= '' or now - h['until'] > UNUSED)) then
     hold.finish_hold(scope, h)
   elseif active(h) and over and not full then
     probe(scope, h)
