@@ -109,7 +109,7 @@ var slow = []string{
 // The templates' ids are UUIDs, as Gupshup's are, and nobody's.
 func templateID(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) }
 
-// makeSample is a day of a shop: passwords, orders and a campaign, and the two senders beside it.
+// makeSample is a day of a shop: passwords, orders and a campaign, and the senders beside it.
 func makeSample(t *testing.T) []byte {
 	t.Helper()
 	plan := []made{
@@ -125,15 +125,13 @@ func makeSample(t *testing.T) []byte {
 		{count: 2, of: "500_always", kind: "otp", expect: "dead http_500", attempts: 5},
 
 		{count: 150, of: caseStraight, kind: "confirmed", attempts: 1},
-		{count: 90, of: caseStraight, kind: "shipped", attempts: 1},
+		{count: 104, of: caseStraight, kind: "shipped", attempts: 1},
 		{count: 50, of: caseStraight, kind: "invoice", attempts: 1},
 		{count: 30, of: caseStraight, kind: "slot", attempts: 1},
 		{count: 24, of: caseStraight, kind: "pickup", attempts: 1},
 		{count: 24, of: caseStraight, kind: "answer", attempts: 1},
 		{count: 12, of: caseStraight, kind: "photo", attempts: 1},
 		{count: 16, of: "503_once", kind: "confirmed", attempts: 2},
-		{count: 10, of: "429_once", kind: "shipped", attempts: 2},
-		{count: 4, of: "429_retry_after", kind: "shipped", attempts: 2},
 		{count: 4, of: "pair_limit_once", kind: "answer", attempts: 2},
 		{count: 4, of: "media_once", kind: "photo", attempts: 2},
 		{count: 4, of: "doubt_resent_lost", kind: "confirmed", attempts: 2},
@@ -152,7 +150,7 @@ func makeSample(t *testing.T) []byte {
 		{count: 4, of: "too_late", kind: "slot", expect: "expired"},
 
 		{count: 229, of: caseStraight, kind: "spring", attempts: 1},
-		{count: 100, of: caseStraight, kind: "restock", attempts: 1},
+		{count: 86, of: caseStraight, kind: "restock", attempts: 1},
 		{count: 14, of: "503_once", kind: "spring", attempts: 2},
 		{count: 6, of: "doubt_claimed", kind: "spring", attempts: 1},
 		{count: 7, of: "failed_131000_once", kind: "spring", attempts: 2},
@@ -160,7 +158,6 @@ func makeSample(t *testing.T) []byte {
 		{count: 6, of: "failed_131026", kind: "spring", expect: "dead 131026", attempts: 1},
 		{count: 4, of: "failed_131050", kind: "restock", expect: "dead 131050", attempts: 1},
 		{count: 6, of: caseOptedOut, kind: "restock", expect: "suppressed"},
-		{count: 8, of: "429_once", kind: "restock", attempts: 2},
 		{count: 10, of: "1002", kind: "spring", expect: "dead 1002", attempts: 1},
 		{count: 3, of: "1004", kind: "spring", expect: "dead 1004", attempts: 1},
 		{count: 3, of: "1006", kind: "spring", expect: "dead 1006", attempts: 1},
@@ -175,6 +172,9 @@ func makeSample(t *testing.T) []byte {
 
 		{count: 24, of: "wallet_empty", kind: "boutique", expect: "waiting account"},
 		{count: 32, of: caseNoRoute, kind: "clinic"},
+		{count: 14, of: caseStraight, kind: "florist", attempts: 1},
+		{count: 6, of: "429_once", kind: "florist", attempts: 2},
+		{count: 2, of: "429_retry_after", kind: "florist", attempts: 2},
 	}
 	var all []message.Message
 	for _, p := range plan {
@@ -279,6 +279,9 @@ func fill(m *message.Message, kind string, n int, rng *rand.Rand) {
 	case "clinic":
 		m.Sender = "clinic"
 		c.Template = template(9, name, day, hour)
+	case "florist":
+		m.Sender = "florist"
+		c.Template = template(10, name, day)
 	}
 	if slices.Contains([]string{"doubt_held_taken", "doubt_held_lost"}, m.Metadata["case"]) || m.Metadata["case"] == "doubt_claimed" && kind == "otp" {
 		m.OnInDoubt = message.Hold

@@ -255,7 +255,7 @@ func TestDemoRefusesWrongUsage(t *testing.T) {
 		{"a receipt that does not exist", `metadata.receipt "eaten"`, []string{"--sample", file("i", line(`{"case":"straight","receipt":"eaten","expect":"read"}`))}},
 		{"attempts that are none", `metadata.attempts "0"`, []string{"--sample", file("e", line(`{"case":"straight","expect":"submitted","attempts":"0"}`))}},
 		{"no duration", `metadata.expires_in "soon"`, []string{"--sample", file("f", line(`{"case":"straight","expect":"expired","expires_in":"soon"}`))}},
-		{"an unknown sender", "sender is none of shop, boutique, clinic", []string{"--sample", file("g", strings.Replace(good, "shop", "shed", 1))}},
+		{"an unknown sender", "sender is none of shop, boutique, clinic, florist", []string{"--sample", file("g", strings.Replace(good, "shop", "shed", 1))}},
 		{"no message", "line 1", []string{"--sample", file("h", "to be sent\n")}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
