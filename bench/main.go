@@ -1,10 +1,10 @@
 // Command bench measures gupdispatch's worker side by side with a bare asynq server that makes the same HTTP request, in one
-// run on one machine: on loopback, and with a millisecond of round-trip time to Redis; and then the callbacks: how fast they are
-// taken and answered while messages are sent. Redis, the simulator, the workers and the receiver are processes of their own. It
-// needs redis-server on the PATH.
+// run on one machine: on loopback, and with a millisecond of round-trip time to Redis; then how well the pace is kept, how long critical
+// messages take, what an outage costs and what idle senders cost; and then the callbacks: how fast they are taken and answered while messages are
+// sent. Redis, the simulator, the workers and the receiver are processes of their own. It needs redis-server on the PATH.
 //
-//	go run ./bench                  both tables
-//	go run ./bench -part callbacks  only one: sending or callbacks
+//	go run ./bench                  all tables
+//	go run ./bench -part callbacks  only one: sending, pace, urgent, trouble, idle or callbacks
 //	go run ./bench -n 50000 -reps 5 more messages, more repetitions
 package main
 
@@ -34,26 +34,40 @@ func main() {
 	}
 	n := flag.Int("n", 20_000, "messages in each run on loopback; a quarter of it with a round-trip time")
 	reps := flag.Int("reps", 3, "repetitions of each run; the median is shown")
-	part := flag.String("part", "", "measure only this: sending or callbacks")
+	part := flag.String("part", "", "measure only this: sending, pace, urgent, trouble, idle or callbacks")
+	outage := flag.Duration("outage", time.Minute, "how long Gupshup is away in the part trouble")
 	idle := flag.Duration("idle", 10*time.Second, "how long to count commands of an idle worker")
 	flag.Parse()
-	if err := bench(ctx, *part, *n, *reps, *idle); err != nil {
+	if err := bench(ctx, *part, *n, *reps, *idle, *outage); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func bench(ctx context.Context, part string, n, reps int, idleFor time.Duration) error {
-	if part != "" && part != "sending" && part != "callbacks" {
-		return fmt.Errorf("-part %s: write sending or callbacks, or leave it out for both", part)
+func bench(ctx context.Context, part string, n, reps int, idleFor, outage time.Duration) error {
+	parts := []struct {
+		name    string
+		measure func() error
+	}{
+		{"sending", func() error { return workers(ctx, n, reps, idleFor) }},
+		{"pace", func() error { return pace(ctx, reps) }},
+		{"urgent", func() error { return urgent(ctx, 300) }},
+		{"trouble", func() error { return trouble(ctx, outage) }},
+		{"idle", func() error { return idle(ctx, idleFor) }},
+		{"callbacks", func() error { return receipts(ctx, n, reps) }},
 	}
-	if part != "callbacks" {
-		if err := workers(ctx, n, reps, idleFor); err != nil {
-			return err
+	known, names := part == "", ""
+	for _, p := range parts {
+		names += " " + p.name
+		if part == "" || part == p.name {
+			known = true
+			if err := p.measure(); err != nil {
+				return err
+			}
 		}
 	}
-	if part != "sending" {
-		return receipts(ctx, n, reps)
+	if !known {
+		return fmt.Errorf("-part %s: write one of%s, or leave it out for all", part, names)
 	}
 	return nil
 }
@@ -76,7 +90,7 @@ func workers(ctx context.Context, n, reps int, idleFor time.Duration) error {
 		}
 		results := map[string][]result{}
 		for range reps { // in turn, so that a machine that grows slower slows both
-			for _, role := range []string{roleBare, roleFull} {
+			for _, role := range []string{roleBare, roleNoted, roleFull} {
 				r, err := measure(ctx, setting{role, delay}, count)
 				if err != nil {
 					return fmt.Errorf("%s, %s: %w", place, role, err)
@@ -86,11 +100,11 @@ func workers(ctx context.Context, n, reps int, idleFor time.Duration) error {
 			}
 		}
 		bare := median(results[roleBare])
-		for _, role := range []string{roleBare, roleFull} {
+		for _, role := range []string{roleBare, roleNoted, roleFull} {
 			m := median(results[role])
 			idle := "-"
 			if delay == 0 {
-				perSecond, err := idleCommands(ctx, role, idleFor)
+				perSecond, err := idleCommands(ctx, role, 1, idleFor)
 				if err != nil {
 					return err
 				}

@@ -123,8 +123,8 @@ func (b *bed) ask(ctx context.Context, path string, into any) error {
 	return json.NewDecoder(res.Body).Decode(into)
 }
 
-func (b *bed) worker(ctx context.Context, role, rate string) (process, error) {
-	return child(ctx, role, redisVar+"="+b.redisAddr, simVar+"="+b.simURL, rateVar+"="+rate)
+func (b *bed) worker(ctx context.Context, role, rate string, more ...string) (process, error) {
+	return child(ctx, role, append(more, redisVar+"="+b.redisAddr, simVar+"="+b.simURL, rateVar+"="+rate)...)
 }
 
 // cpu is what an ended process used, in seconds.
@@ -238,14 +238,14 @@ func (b *bed) drained(ctx context.Context, n int) (first, last time.Time, err er
 	}
 }
 
-// idleCommands counts what an idle worker asks of Redis, commands inside scripts included.
-func idleCommands(ctx context.Context, role string, during time.Duration) (float64, error) {
+// idleCommands counts what an idle worker with so many senders asks of Redis, commands inside scripts included.
+func idleCommands(ctx context.Context, role string, senders int, during time.Duration) (float64, error) {
 	b, err := newBed(ctx, 0, "")
 	if err != nil {
 		return 0, err
 	}
 	defer b.close()
-	w, err := b.worker(ctx, role, "20") // the default
+	w, err := b.worker(ctx, role, "20", sendersVar+"="+strconv.Itoa(senders)) // the default rate
 	if err != nil {
 		return 0, err
 	}

@@ -28,6 +28,8 @@ const (
 	redisVar = "GUPDISPATCH_BENCH_REDIS"
 	simVar   = "GUPDISPATCH_BENCH_SIM"
 	rateVar  = "GUPDISPATCH_BENCH_RATE" // of the sender, messages per second
+	// How many senders the worker has; one if it is not set.
+	sendersVar = "GUPDISPATCH_BENCH_SENDERS"
 
 	// Where the simulator posts callbacks, host:port; empty for none. The receiver listens there.
 	callbacksVar = "GUPDISPATCH_BENCH_CALLBACKS"
@@ -35,7 +37,9 @@ const (
 	roleSimulator = "simulator"
 	roleReceiver  = "receiver"
 	roleBare      = "bare asynq"
+	roleNoted     = "bare asynq, noting" // the least that any ledger must do: what is about to be sent, and what came of it
 	roleFull      = "gupdispatch"
+	roleTimer     = "timer"
 )
 
 // answersPath is where the simulator's process tells how callbacks were answered since it was last asked.
@@ -55,9 +59,13 @@ func play(ctx context.Context, role string) error {
 	case roleReceiver:
 		return receiver(ctx, os.Getenv(callbacksVar))
 	case roleBare:
-		return bare(ctx)
+		return bare(ctx, nothing)
+	case roleNoted:
+		return bare(ctx, noteInRedis())
 	case roleFull:
 		return full(ctx)
+	case roleTimer:
+		return timer(ctx)
 	}
 	return fmt.Errorf("unknown role %q", role)
 }
@@ -73,7 +81,7 @@ func number(i int) string { return fmt.Sprintf("91987%07d", i) }
 
 // fill puts n messages where the worker of that role finds them.
 func fill(ctx context.Context, role string, rdb *redis.Client, n int) error {
-	if role == roleBare {
+	if role != roleFull {
 		return fillBare(ctx, rdb, n)
 	}
 	p, err := producer.New(producer.Config{Redis: rdb, Senders: []producer.Sender{{Name: sender}}})
@@ -132,8 +140,19 @@ func newClient() (*gupshup.Client, error) {
 	return gupshup.New(gupshup.Config{BaseURL: os.Getenv(simVar), APIKey: gupshup.StaticKey("bench")})
 }
 
-// bare is the same HTTP request behind nothing but asynq.
-func bare(ctx context.Context) error {
+// note writes something down about a message, or does not.
+type note func(ctx context.Context, to, field string) error
+
+func nothing(context.Context, string, string) error { return nil }
+
+// noteInRedis writes one field of a hash with one plain command.
+func noteInRedis() note {
+	rdb := redis.NewClient(&redis.Options{Addr: os.Getenv(redisVar), ContextTimeoutEnabled: true, Protocol: 2})
+	return func(ctx context.Context, to, field string) error { return rdb.HSet(ctx, "noted:"+to, field, 1).Err() }
+}
+
+// bare is the same HTTP request behind nothing but asynq, with a note before and after it.
+func bare(ctx context.Context, write note) error {
 	client, err := newClient()
 	if err != nil {
 		return err
@@ -146,8 +165,13 @@ func bare(ctx context.Context) error {
 		if err := json.Unmarshal(t.Payload(), &task); err != nil {
 			return err
 		}
-		_, err := client.Send(ctx, gupshup.Request{Source: "917834811114", AppName: "BenchApp", Destination: task.To, Content: task.Content})
-		return err
+		if err := write(ctx, task.To, "intent"); err != nil {
+			return err
+		}
+		if _, err := client.Send(ctx, gupshup.Request{Source: "917834811114", AppName: "BenchApp", Destination: task.To, Content: task.Content}); err != nil {
+			return err
+		}
+		return write(ctx, task.To, "outcome")
 	}))
 	if err != nil {
 		return err
@@ -155,6 +179,22 @@ func bare(ctx context.Context) error {
 	<-ctx.Done()
 	server.Shutdown()
 	return nil
+}
+
+// senders are one, unless more are asked for.
+func senders(client *gupshup.Client, rate float64) []worker.SenderConfig {
+	n, _ := strconv.Atoi(os.Getenv(sendersVar))
+	out := make([]worker.SenderConfig, max(1, n))
+	for i := range out {
+		out[i] = worker.SenderConfig{
+			Name: sender, App: "BenchApp", Source: "917834811114", Client: client, Rate: rate, Burst: 1,
+			OnInDoubt: map[message.Priority]message.OnInDoubt{message.Critical: message.Resend, message.Default: message.Resend, message.Bulk: message.Hold},
+		}
+		if i > 0 {
+			out[i].Name += strconv.Itoa(i)
+		}
+	}
+	return out
 }
 
 // full is gupdispatch's worker.
@@ -172,10 +212,7 @@ func full(ctx context.Context) error {
 	budget := worker.Budget{Attempts: 8, MaxAge: 24 * time.Hour}
 	w, err := worker.New(worker.Config{
 		Redis: rdb, QueueRedis: queue, Ledger: ledger.New(rdb, ledger.Config{}),
-		Senders: []worker.SenderConfig{{
-			Name: sender, App: "BenchApp", Source: "917834811114", Client: client, Rate: rate, Burst: 10,
-			OnInDoubt: map[message.Priority]message.OnInDoubt{message.Critical: message.Resend, message.Default: message.Resend, message.Bulk: message.Hold},
-		}},
+		Senders:     senders(client, rate),
 		Concurrency: map[message.Priority]int{message.Critical: 16, message.Default: concurrency, message.Bulk: concurrency},
 		HTTPTimeout: 10 * time.Second, ShutdownTimeout: 20 * time.Second, SweepInterval: 200 * time.Millisecond,
 		Budget:      map[message.Priority]worker.Budget{message.Critical: budget, message.Default: budget, message.Bulk: budget},
@@ -196,6 +233,8 @@ func simulator(ctx context.Context, addr, callbacks string) error {
 	mux := http.NewServeMux()
 	mux.Handle("/", sim)
 	mux.Handle(answersPath, timed)
+	mux.Handle(arrivalsPath, arrivals(sim))
+	mux.Handle(whenPath, when(sim))
 	server := &http.Server{Addr: addr, Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	server.RegisterOnShutdown(sim.Close)
 	go func() {

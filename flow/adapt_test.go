@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -84,14 +85,12 @@ func TestOtherReplicasDropTheirs(t *testing.T) {
 func TestReservationOlderThanTheCut(t *testing.T) {
 	t.Parallel()
 	bubble(t, 10, 1, func(t *testing.T, g *Gate, f *fakeRedis) {
-		delays := []time.Duration{ms, 30 * ms} // the reservation's request and its reply
+		var trips atomic.Int64
 		f.delay = func() time.Duration {
-			if len(delays) == 0 {
-				return ms
+			if trips.Add(1) == 2 { // the reservation's reply
+				return 30 * ms
 			}
-			d := delays[0]
-			delays = delays[1:]
-			return d
+			return ms
 		}
 		var l log
 		l.enter(t.Context(), g, message.Critical, "m")
