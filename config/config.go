@@ -16,6 +16,7 @@ type Config struct {
 	Ledger  Ledger                    `koanf:"ledger"`
 	// Codes overrides the error table: Gupshup's code ("1002", "http_429") to the name of a class.
 	Codes   map[string]string `koanf:"codes"`
+	Alerts  Alerts            `koanf:"alerts"`
 	Log     Log               `koanf:"log"`
 	Senders []Sender          `koanf:"senders"`
 }
@@ -120,6 +121,14 @@ type InDoubt struct {
 type Ledger struct {
 	Retention     time.Duration `koanf:"retention"`
 	DeadRetention time.Duration `koanf:"dead_retention"`
+}
+
+// Alerts is where operators are told that something of a sender is held, and that it is over.
+type Alerts struct {
+	URL           string `koanf:"url"` // "" tells nobody
+	SecretEnv     string `koanf:"secret_env"`
+	AllowInsecure bool   `koanf:"allow_insecure"` // plain http beyond this machine
+	Secret        Secret `koanf:"-"`              // the value of SecretEnv
 }
 
 // Log is the format of the log on standard error.

@@ -3,7 +3,7 @@
 // once, each with its place and what to do about it.
 //
 // Secrets are never written in the file. The file names the environment variable (key_env, password_env, api_key_env, callback_token_env,
-// notify_secret_env) or the file (api_key_file) that holds one, and a loaded secret prints as "[redacted]" however it is printed.
+// notify_secret_env, secret_env) or the file (api_key_file) that holds one, and a loaded secret prints as "[redacted]" however it is printed.
 //
 // Nothing here reads the process's own environment; callers pass it in.
 package config

@@ -92,6 +92,10 @@ func TestProblems(t *testing.T) {
 		{"notify by another scheme", notifies + "N\n    notify_url: ftp://shop.example/s3cret", "", "senders[my-shop].notify_url", "neither http://"},
 		{"notify nobody", notifies + "N\n    notify_url: /s3cret", "", "senders[my-shop].notify_url", "no"},
 		{"notify with a login", notifies + "N\n    notify_url: https://a:s3cret@shop.example", "", "senders[my-shop].notify_url", "login"},
+		{"alerts without a secret", "alerts: {url: \"https://ops.example/x\"}", "", "alerts.secret_env", "missing"},
+		{"alerts in the clear", "alerts: {url: \"http://ops.example/?s3cret\", secret_env: N}", "", "alerts.url", "allow_insecure"},
+		{"alerts with the secret as variable", "alerts: {secret_env: s3cret}", "", "alerts.secret_env", "not the name of"},
+		{"alerts with the secret itself", "alerts: {secret: s3cret}", "", "alerts.secret", "secret_env"},
 		{"rate 0", aSender + "    rate: 0", "", "senders[my-shop].rate", "above 0"},
 		{"rate too high", aSender + "    rate: 10001", "", "senders[my-shop].rate", "10000"},
 		{"rate NaN", aSender + "    rate: .nan", "", "senders[my-shop].rate", "above 0"},
@@ -188,6 +192,24 @@ func TestNotifyingInTheClearIsForThisMachine(t *testing.T) {
 		require.Empty(t, problems, ok)
 		require.Equal(t, 100_000, cfg.Senders[0].EventsKept(), "notifying needs a stream")
 	}
+}
+
+func TestAlerts(t *testing.T) {
+	t.Parallel()
+	for _, ok := range []string{
+		"alerts: {url: \"http://127.0.0.1:1/x\", secret_env: OPS_SECRET}",
+		"alerts: {url: \"http://ops:1/x\", secret_env: OPS_SECRET, allow_insecure: true}",
+	} {
+		cfg, problems := load(t, ok, "OPS_SECRET=s3cret")
+		require.Empty(t, problems, ok)
+		require.Equal(t, "s3cret", cfg.Alerts.Secret.Reveal())
+		require.NoError(t, cfg.CheckNotifySecrets())
+		cfg, problems = load(t, ok)
+		require.Empty(t, problems, ok)
+		require.ErrorContains(t, cfg.CheckNotifySecrets(), "alerts.secret_env")
+	}
+	_, problems := load(t, "", "GUPDISPATCH_ALERTS_URL=https://ops.example/x", "GUPDISPATCH_ALERTS_SECRET_ENV=OPS_SECRET", "OPS_SECRET=s3cret")
+	require.Empty(t, problems)
 }
 
 func TestEventsKept(t *testing.T) {

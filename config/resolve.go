@@ -43,7 +43,7 @@ func (c *Config) senderKeys() []secret {
 }
 
 func (c *Config) notifySecrets() []secret {
-	var all []secret
+	all := []secret{{"alerts.secret_env", c.Alerts.SecretEnv, &c.Alerts.Secret}}
 	for i := range c.Senders {
 		s := &c.Senders[i]
 		all = append(all, secret{"senders[" + s.Name + "].notify_secret_env", s.NotifySecretEnv, &s.NotifySecret})
@@ -93,7 +93,7 @@ func (c *Config) CheckSenderKeys() error {
 // CheckHTTPSecrets reports every API key, password and callback token whose variable is not set. Commands that open the HTTP API need it.
 func (c *Config) CheckHTTPSecrets() error { return checkSet(c.httpSecrets()) }
 
-// CheckNotifySecrets reports every secret of notify_url whose variable is not set. Commands that notify need it.
+// CheckNotifySecrets reports every secret of notify_url and alerts.url whose variable is not set. Commands that notify need it.
 func (c *Config) CheckNotifySecrets() error { return checkSet(c.notifySecrets()) }
 
 func checkSet(secrets []secret) error {

@@ -35,6 +35,8 @@ func (c *Config) Validate() error {
 		}
 		p.oneOf(join("codes", code), c.Codes[code], classes...)
 	}
+	a := c.Alerts
+	p.webhook(webhook{"alerts.url", a.URL, "alerts.secret_env", a.SecretEnv, a.Secret, a.AllowInsecure})
 	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	p.oneOf("log.format", c.Log.Format, "json", "console")
 	p.senders(c.Senders)

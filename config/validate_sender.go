@@ -60,7 +60,7 @@ func (p *Problems) sender(at string, s Sender) {
 	}
 	p.between(at+".events_max", s.EventsMax, 0, maxEvents)
 	p.between(at+".max_queued", s.MaxQueued, 0, maxQueued)
-	p.notify(at, s)
+	p.webhook(webhook{at + ".notify_url", s.NotifyURL, at + ".notify_secret_env", s.NotifySecretEnv, s.NotifySecret, s.AllowInsecure})
 	eachPriority(s.OnInDoubt, func(priority, policy string) {
 		if policy != "" {
 			p.oneOf(at+".on_in_doubt."+priority, policy, "resend", "hold")
@@ -68,20 +68,28 @@ func (p *Problems) sender(at string, s Sender) {
 	})
 }
 
-// notify wants a URL and its secret together. A Config built by a program may carry the secret itself.
-func (p *Problems) notify(at string, s Sender) {
+// webhook is a URL that is posted to, and the secret of its signatures, with their keys.
+type webhook struct {
+	urlKey, url          string
+	secretKey, secretEnv string
+	secret               Secret
+	allowInsecure        bool
+}
+
+// webhook wants a URL and its secret together. A Config built by a program may carry the secret itself.
+func (p *Problems) webhook(w webhook) {
 	const purpose = "the variable that holds the secret that notifications are signed with"
-	if s.NotifySecretEnv != "" {
-		p.variable(at+".notify_secret_env", s.NotifySecretEnv, purpose)
+	if w.secretEnv != "" {
+		p.variable(w.secretKey, w.secretEnv, purpose)
 	}
-	if s.NotifyURL == "" {
+	if w.url == "" {
 		return
 	}
-	if s.NotifySecretEnv == "" && !s.NotifySecret.IsSet() {
-		p.add(at+".notify_secret_env", "name "+purpose, "is missing")
+	if w.secretEnv == "" && !w.secret.IsSet() {
+		p.add(w.secretKey, "name "+purpose, "is missing")
 	}
-	if what, fix := notifyURL(s.NotifyURL, s.AllowInsecure); what != "" {
-		p.add(at+".notify_url", fix, "%s", what)
+	if what, fix := notifyURL(w.url, w.allowInsecure); what != "" {
+		p.add(w.urlKey, fix, "%s", what)
 	}
 }
 
@@ -95,7 +103,7 @@ func notifyURL(address string, allowInsecure bool) (what, fix string) {
 	case u.User != nil || u.Fragment != "":
 		return "holds a login or a fragment", example + "; notifications prove where they come from by their signature"
 	case u.Scheme == "http" && !allowInsecure && !loopback(u.Hostname()):
-		return "would tell the network what became of every message", "write https://, or allow_insecure: true where nobody can listen"
+		return "would let the network read what is told", "write https://, or allow_insecure: true where nobody can listen"
 	case u.Scheme != "http" && u.Scheme != "https":
 		return "is neither http:// nor https://", example
 	}

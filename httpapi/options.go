@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -44,6 +45,12 @@ type Options struct {
 
 	// UIReadOnly refuses every action in the web UI, whatever the role.
 	UIReadOnly bool
+
+	// KeepPaused makes the pause of an asynq queue that is paused by us a person's
+	// own, so that we never end it, and says whether it was paused by us. It is
+	// asked before a person's Pause goes to asynq, which refuses to pause what is
+	// paused. Nil: all go to asynq.
+	KeepPaused func(ctx context.Context, queue string) (bool, error)
 
 	// SessionKey signs the web UI's session cookies; at least 32 bytes. Replicas
 	// that share it accept each other's logins, also after a restart. Without

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"path"
@@ -20,6 +21,7 @@ type ui struct {
 	acting   monitor // for those who may act
 	looking  monitor // for those who may only look: hides the buttons
 	readOnly bool
+	keep     func(ctx context.Context, queue string) (bool, error)
 	proxies  proxies
 	log      *zap.Logger
 }
@@ -38,6 +40,7 @@ func newUI(opts Options, users *directory) (http.Handler, error) {
 		acting:   newMonitor(opts.Redis, false, pages.bar),
 		looking:  newMonitor(opts.Redis, true, pages.bar),
 		readOnly: opts.UIReadOnly,
+		keep:     opts.KeepPaused,
 		proxies:  opts.TrustedProxies,
 		log:      opts.Log,
 	}
@@ -109,9 +112,34 @@ func (u *ui) act(w http.ResponseWriter, r *http.Request, a account) {
 		out.Header().Set("Allow", "GET, HEAD")
 		writeProblem(out, http.StatusMethodNotAllowed, "pages of the web UI can only be read")
 	default:
+		if u.pause(out, r) {
+			return
+		}
 		r.Body = http.MaxBytesReader(out, r.Body, maxActionBody)
 		u.acting.serve(out, r, a)
 	}
+}
+
+// pause answers a person's Pause of a queue that a hold has paused, as asynqmon
+// answers any other: the queue then stays paused when the hold is over. What is
+// no such request it leaves to asynqmon, and says so with false.
+func (u *ui) pause(w http.ResponseWriter, r *http.Request) bool {
+	rest, found := strings.CutPrefix(r.URL.Path, uiAPI+"queues/")
+	queue, pauses := strings.CutSuffix(rest, ":pause")
+	if u.keep == nil || r.Method != http.MethodPost || !found || !pauses {
+		return false
+	}
+	kept, err := u.keep(r.Context(), queue)
+	switch {
+	case err != nil:
+		u.log.Warn("ui.pause", zap.Error(err))
+		writeProblem(w, http.StatusServiceUnavailable, "Redis did not answer: try again")
+	case kept:
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		return false
+	}
+	return true
 }
 
 func (u *ui) monitor(a account) monitor {

@@ -2,12 +2,19 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/gupdispatch/gupdispatch/internal/redistest"
+	"github.com/gupdispatch/gupdispatch/message"
+	"github.com/gupdispatch/gupdispatch/worker"
 )
 
 const runPath = "/ui/api/queues/" + queue + "/archived_tasks/m-1:1:run"
@@ -81,6 +88,57 @@ func TestWhoMayDoWhat(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A Pause during a hold means that the queue stays paused when the hold is over.
+func TestPauseOfAQueueThatAHoldPaused(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		name := redistest.Sender()
+		queue := message.Queue(name, message.Bulk)
+		target, key := "/ui/api/queues/"+queue, "asynq:{"+queue+"}:paused"
+		options := func(o *Options) {
+			o.Redis = rdb
+			o.KeepPaused = func(ctx context.Context, queue string) (bool, error) { return worker.KeepPaused(ctx, rdb, queue) }
+		}
+		h := newHouse(t, options)
+		ours := func() string {
+			value, err := rdb.Get(t.Context(), key).Result()
+			require.NoError(t, err)
+			return value
+		}
+		require.NoError(t, rdb.Set(t.Context(), key, worker.PausedByHold, 0).Err())
+		require.Equal(t, http.StatusForbidden, h.do("POST", target+":pause", nil, h.as("desk")).StatusCode)
+		readOnly := newHouse(t, func(o *Options) { options(o); o.UIReadOnly = true })
+		require.Equal(t, http.StatusForbidden, readOnly.do("POST", target+":pause", nil, readOnly.as("ops")).StatusCode)
+		require.Equal(t, http.StatusForbidden, h.do("POST", target+":pause", nil, h.as("ops"), header("Sec-Fetch-Site", "cross-site")).StatusCode)
+		require.Equal(t, worker.PausedByHold, ours())
+
+		res := h.do("POST", target+":pause", nil, h.as("ops"))
+		require.Equal(t, http.StatusNoContent, res.StatusCode, res.text)
+		require.Empty(t, res.text)
+		theirs := ours()
+		require.Len(t, h.log.FilterMessage("ui.action").FilterField(zap.Int("status", http.StatusNoContent)).All(), 1)
+
+		// What asynq writes is of the same form, and is not touched.
+		require.Equal(t, http.StatusNoContent, h.do("POST", target+":resume", nil, h.as("ops")).StatusCode)
+		require.Equal(t, http.StatusNoContent, h.do("POST", target+":pause", nil, h.as("ops")).StatusCode)
+		require.Regexp(t, `^\d{10}$`, ours())
+		require.Regexp(t, `^\d{10}$`, theirs)
+		require.NoError(t, rdb.Set(t.Context(), key, "1700000000", 0).Err())
+		require.Equal(t, http.StatusInternalServerError, h.do("POST", target+":pause", nil, h.as("ops")).StatusCode, "asynq says so")
+		require.Equal(t, "1700000000", ours())
+	})
+}
+
+func TestPauseWhenRedisDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(o *Options) {
+		o.KeepPaused = func(context.Context, string) (bool, error) { return false, errors.New("away") }
+	})
+	res := h.do("POST", "/ui/api/queues/"+queue+":pause", nil, h.as("ops"))
+	require.Equal(t, http.StatusServiceUnavailable, res.StatusCode)
+	require.Equal(t, "application/problem+json", res.Header.Get("Content-Type"))
 }
 
 func TestViewersPageHidesButtons(t *testing.T) {

@@ -106,6 +106,29 @@ func parseHold(scope, text string) (HeldScope, error) {
 	return h, nil
 }
 
+// HoldNews is a hold as it was when it began, or when it ended: see On.
+type HoldNews struct {
+	HeldScope
+	entry string
+}
+
+func parseNews(entry string) (HoldNews, error) {
+	var v struct{ Scope, Hold string }
+	if err := json.Unmarshal([]byte(entry), &v); err != nil {
+		return HoldNews{}, fmt.Errorf("ledger news: an entry cannot be read: %w", err)
+	}
+	h, err := parseHold(v.Scope, v.Hold)
+	return HoldNews{HeldScope: h, entry: entry}, err
+}
+
+// Told says that somebody was told of it for certain, so that no Sweep brings it again.
+func (l *Ledger) Told(ctx context.Context, sender string, n HoldNews) error {
+	if err := l.rdb.LRem(ctx, prefix(sender)+"news", 1, n.entry).Err(); err != nil {
+		return fmt.Errorf("ledger told: %w", err)
+	}
+	return nil
+}
+
 // Holds is what is held of a sender, and what waits to be sent.
 type Holds struct {
 	Scopes []HeldScope                // the sender first, then templates by their ids

@@ -469,3 +469,66 @@ func TestWhatIsTriedWhileNobodyWaits(t *testing.T) {
 		require.Empty(t, left.Scopes, "and is forgotten in the end")
 	})
 }
+
+// What begins and ends is handed on, in its order, until somebody was told of it; that a probe failed is no news.
+func TestNewsOfHolds(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		b := newHolder(t, rdb)
+		tell := func() (told []string, news []ledger.HoldNews) {
+			news = b.sweep(ledger.SweepRequest{Tell: true}).News
+			for _, n := range news {
+				told = append(told, fmt.Sprint(n.Name(), " ", n.Reason, " ", n.By, " ", n.On()))
+			}
+			return told, news
+		}
+		took := func(news []ledger.HoldNews) {
+			for _, n := range news {
+				require.NoError(t, b.Told(t.Context(), b.sender, n))
+				require.NoError(t, b.Told(t.Context(), b.sender, n), "as a client does whose reply was lost")
+			}
+		}
+		byHand := func(h ledger.Hold, until time.Time) {
+			_, err := b.SetHold(t.Context(), ledger.HoldRequest{Sender: b.sender, Hold: h, Reason: ledger.ReasonByHand, By: "ops", Until: until})
+			require.NoError(t, err)
+		}
+		b.acceptAll(message.Default, "a", "b")
+		b.fails("a", wrongKey)
+		want := []string{"sender account  true"}
+		told, news := tell()
+		require.Equal(t, want, told)
+		require.Equal(t, "http_401", news[0].Code)
+		require.Equal(t, news[0].Since.Add(time.Minute), news[0].Until)
+		told, news = tell()
+		require.Equal(t, want, told, "nobody has said that they were told")
+		took(news)
+
+		b.ahead += time.Minute + time.Second
+		p := b.probe() // by a sweeper of whom nobody is told
+		b.commit(of(wrongKey, p.ID, b.express(p).Attempt))
+		told, _ = tell()
+		require.Empty(t, told, "a probe that failed only moves the next one")
+
+		byHand(ledger.Hold{}, time.Time{})
+		byHand(ledger.Hold{Template: templateA}, b.now().Add(time.Hour))
+		_, err := b.Release(t.Context(), b.sender, "")
+		require.NoError(t, err)
+		byHand(ledger.Hold{Priorities: []message.Priority{message.Bulk}}, time.Time{})
+		b.ahead += time.Hour + time.Second
+		told, news = tell()
+		require.Equal(t, []string{
+			"sender by_hand ops true", "template " + templateA + " by_hand ops true", "sender by_hand ops false", "bulk by_hand ops true",
+			"template " + templateA + " by_hand ops false",
+		}, told)
+		require.Equal(t, news[0].Since, news[2].Since)
+		require.False(t, news[2].Ended.IsZero())
+		took(news[:2])
+		told, _ = tell()
+		require.Len(t, told, 3)
+
+		b.sweep(ledger.SweepRequest{})
+		told, _ = tell()
+		require.Empty(t, told, "where nobody is told, nothing is kept")
+		b.balanced()
+	})
+}

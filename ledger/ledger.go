@@ -25,6 +25,7 @@
 //	P mark                   zset priority by enqueue time of the latest message claimed
 //	P hold                   hash: sender, some (priorities), template:<id> → what is held, why and until when, see hold.lua
 //	P held:<scope>           zset by priority and time: queued messages that wait behind a hold
+//	P news                   list of {scope, hold as JSON}: holds that began or ended, of which somebody is still to be told
 //	P pulse, P run           hashes: what went well while something was held, and failures in a row, see hold.lua
 //	P pair:<number>          string: when the next message to that number may go, see limit.lua
 //	P daily, P daily:line    zset number by time, string: recipients of the last 24 hours, see limit.lua

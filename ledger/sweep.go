@@ -18,6 +18,7 @@ type SweepRequest struct {
 	Idle   map[message.Priority]bool          // its asynq queue is empty and not paused: whatever waits longer than grace is lost
 	LetGo  int                                // messages that may leave an ended hold at a time
 	Room   int                                // while fewer than so many of their priority wait in their queue
+	Tell   bool                               // somebody is told of holds that begin and end; otherwise what there was to tell is forgotten
 }
 
 // Sweep is what it found.
@@ -28,6 +29,7 @@ type Sweep struct {
 	Retired int
 	More    bool        // there was more than Most: look again at once
 	Holds   []HeldScope // that there are, without what waits
+	News    []HoldNews  // oldest first; the same ones come again until they are Told
 }
 
 // Requeued is a message that needs a new task.
@@ -49,7 +51,7 @@ func (l *Ledger) Sweep(ctx context.Context, q SweepRequest) (Sweep, error) {
 	for _, p := range message.Priorities {
 		args = append(args, q.Grace[p].Milliseconds(), flag(q.Idle[p]))
 	}
-	r, err := l.run(ctx, sweepScript, q.Sender, append(args, q.LetGo, q.Room, flag(q.Full))...)
+	r, err := l.run(ctx, sweepScript, q.Sender, append(args, q.LetGo, q.Room, flag(q.Full), flag(q.Tell))...)
 	if err != nil || r.text(0) != "ok" {
 		return Sweep{}, err
 	}
@@ -65,6 +67,11 @@ func (l *Ledger) Sweep(ctx context.Context, q SweepRequest) (Sweep, error) {
 		}
 	}
 	sortScopes(s.Holds)
+	for _, entry := range r.list(6) {
+		if n, err := parseNews(entry.text(0)); err == nil {
+			s.News = append(s.News, n)
+		}
+	}
 	return s, nil
 }
 

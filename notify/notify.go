@@ -1,10 +1,11 @@
 // Package notify tells an application what becomes of its messages: it posts every change of a message's state to the
-// application's URL, signed, at least once, in no promised order.
+// application's URL, signed, at least once, in no promised order. In the same way it tells the operators of holds.
 //
 // The ledger writes the changes of a sender into a Redis stream. relay.go makes an asynq task of each entry, so that retries,
 // backoff and failures are where ops look for them: in the queue <sender>.notify of the web UI. server.go takes the tasks,
 // post.go makes the one HTTP attempt of each and judges the answer. event.go is what is posted, signature.go how it is signed
-// and, for those who receive it, how to verify that. Any number of processes may run a Notifier for the same senders.
+// and, for those who receive it, how to verify that. alert.go is what operators are told, and how it comes to the tasks. Any number
+// of processes may run a Notifier for the same senders.
 package notify
 
 import (
@@ -13,6 +14,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,7 +41,8 @@ func (s Sender) GoString() string { return s.String() }
 type Config struct {
 	Redis      redis.UniversalClient // for the stream and for enqueuing; may repeat commands
 	QueueRedis redis.UniversalClient // for asynq's servers; must not repeat commands: a repeated dequeue strands a task
-	Senders    []Sender              // none: the Notifier does nothing
+	Senders    []Sender              // whose events are posted
+	Alerts     Alerts                // where the operators are told of holds
 
 	// HTTPClient is copied, and its redirects are not followed. Nil: one of our own, with Go's defaults for proxies and TLS.
 	HTTPClient *http.Client
@@ -93,7 +96,7 @@ func New(cfg Config) (*Notifier, error) {
 	}
 	n := &Notifier{cfg: cfg, pace: usualPace(), own: cfg.HTTPClient == nil, http: withoutRedirects(cfg.HTTPClient, cfg.Concurrency)}
 	var err error
-	if n.metrics, err = newMetrics(cfg.Registry, cfg.Senders); err != nil {
+	if n.metrics, err = newMetrics(cfg.Registry, cfg.Senders, cfg.Alerts); err != nil {
 		return nil, fmt.Errorf("notify: metrics: %w", err)
 	}
 	return n, nil
@@ -117,15 +120,27 @@ func (c Config) check() error {
 			problems = append(problems, fmt.Errorf("notify: sender %s is given twice", s.Name))
 		}
 		seen[s.Name] = true
-		// url.Parse's own error shows the URL, and with it what may be secret.
-		if u, err := url.Parse(s.URL); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		if !absolute(s.URL) {
 			problems = append(problems, fmt.Errorf("notify: sender %s: notify_url must be an absolute http or https URL", s.Name))
 		}
 		if s.Secret == "" {
 			problems = append(problems, fmt.Errorf("notify: sender %s: the secret is empty; receivers could not tell our events from anybody's", s.Name))
 		}
 	}
+	if c.Alerts.URL != "" && !absolute(c.Alerts.URL) {
+		problems = append(problems, errors.New("notify: alerts.url must be an absolute http or https URL"))
+	}
+	if c.Alerts.URL != "" && c.Alerts.Secret == "" {
+		problems = append(problems, errors.New("notify: the secret of alerts is empty; receivers could not tell our alerts from anybody's"))
+	}
 	return errors.Join(problems...)
+}
+
+// absolute says whether something can be posted there. url.Parse's own error is not for anybody: it shows the URL, and with it what may
+// be secret.
+func absolute(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
 }
 
 // Start begins to relay and to post, and returns. What it started ends with Shutdown; when ctx ends, no more events are
@@ -138,20 +153,33 @@ func (n *Notifier) Start(ctx context.Context) error {
 	}
 	n.started = true
 	for _, s := range n.cfg.Senders {
-		server := n.server(s.Name)
-		if err := server.Start(n.handler(s)); err != nil {
-			n.shutdownServers()
-			return fmt.Errorf("notify: queue %s: %w", Queue(s.Name), err)
+		if err := n.serve(n.handler(s), Queue(s.Name)); err != nil {
+			return err
 		}
-		n.servers = append(n.servers, server)
+	}
+	if queues := n.cfg.Alerts.queues(); len(queues) > 0 {
+		if err := n.serve(n.alertHandler(), queues...); err != nil {
+			return err
+		}
 	}
 	ctx, n.stop = context.WithCancel(ctx)
 	for _, s := range n.cfg.Senders {
 		n.relays.Go(func() { n.relay(s.Name).run(ctx) })
 	}
-	if len(n.cfg.Senders) > 0 {
-		n.cfg.Log.Info("notify.started", zap.Int("senders", len(n.cfg.Senders)))
+	if len(n.servers) > 0 {
+		n.cfg.Log.Info("notify.started", zap.Int("senders", len(n.cfg.Senders)), zap.Bool("alerts", n.cfg.Alerts.URL != ""))
 	}
+	return nil
+}
+
+// serve starts a server of queues. If it cannot, it ends those that run already.
+func (n *Notifier) serve(h asynq.Handler, queues ...string) error {
+	server := n.server(queues)
+	if err := server.Start(h); err != nil {
+		n.shutdownServers()
+		return fmt.Errorf("notify: queue %s: %w", strings.Join(queues, ", "), err)
+	}
+	n.servers = append(n.servers, server)
 	return nil
 }
 

@@ -34,6 +34,7 @@ type application struct {
 	*httptest.Server
 	mu     sync.Mutex
 	got    []notify.Event
+	bodies []string // of got
 	bad    []error
 	answer func(n int, e notify.Event) int // n counts posts of the same event, from 1
 }
@@ -56,7 +57,7 @@ func (a *application) serve(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		a.bad = append(a.bad, err)
 	}
-	a.got = append(a.got, e)
+	a.got, a.bodies = append(a.got, e), append(a.bodies, string(body))
 	n := 0
 	for _, g := range a.got {
 		if g.EventID == e.EventID {
@@ -154,14 +155,16 @@ func (s *site) settled() {
 	})
 }
 
-func (s *site) counted(result string) int {
+func (s *site) counted(result string) int { return s.count("gupdispatch_notifications_total", result) }
+
+func (s *site) count(metric, result string) int {
 	s.t.Helper()
 	families, err := s.metrics.Gather()
 	require.NoError(s.t, err)
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
 			for _, l := range m.GetLabel() {
-				if f.GetName() == "gupdispatch_notifications_total" && l.GetName() == "result" && l.GetValue() == result {
+				if f.GetName() == metric && l.GetName() == "result" && l.GetValue() == result {
 					return int(m.GetCounter().GetValue())
 				}
 			}
@@ -454,9 +457,10 @@ func TestNewNamesEveryProblem(t *testing.T) {
 		{Name: "a", URL: "ftp://user:pw@h.test/", Secret: "s"},
 		{Name: "a", URL: "https://user:pw@h.test:port/%zz", Secret: "s"},
 		{URL: "/relative"},
-	}})
+	}, Alerts: notify.Alerts{URL: "https://user:pw@h.test:port", Senders: []string{"a"}}})
 	for _, part := range []string{
 		"Redis and QueueRedis", "below 5m0s", "sender a: notify_url must be", "sender a is given twice", "has no name", "secret is empty",
+		"alerts.url must be", "secret of alerts is empty",
 	} {
 		require.ErrorContains(t, err, part)
 	}

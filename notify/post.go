@@ -20,6 +20,7 @@ const maxDrain = 64 << 10 // bytes of an answer that are read, to keep the conne
 // poster makes one HTTP attempt at a time at one receiver. It is safe for concurrent use.
 type poster struct {
 	url     string
+	setting string // the configuration's key of the URL
 	host    string // what errors say instead of the URL, whose path and query may be secret
 	secret  string
 	http    *http.Client
@@ -27,9 +28,9 @@ type poster struct {
 	now     func() time.Time
 }
 
-func newPoster(s Sender, client *http.Client, timeout time.Duration) poster {
-	p := poster{url: s.URL, secret: s.Secret, http: client, timeout: timeout, now: time.Now}
-	if u, err := url.Parse(s.URL); err == nil { // New has looked already
+func newPoster(setting, address, secret string, client *http.Client, timeout time.Duration) poster {
+	p := poster{url: address, setting: setting, secret: secret, http: client, timeout: timeout, now: time.Now}
+	if u, err := url.Parse(address); err == nil { // New has looked already
 		p.host = u.Host
 	}
 	return p
@@ -71,30 +72,30 @@ func (p poster) post(ctx context.Context, body []byte) *failure {
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, bytes.NewReader(body))
 	if err != nil {
-		return &failure{text: "notify_url is not a usable URL", final: true}
+		return &failure{text: p.setting + " is not a usable URL", final: true}
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "gupdispatch")
 	req.Header.Set(SignatureHeader, Sign(p.secret, body, p.now()))
 	res, err := p.http.Do(req)
 	if err != nil {
-		return &failure{text: "notify_url at " + p.host + ": " + trouble(err, p.timeout)}
+		return &failure{text: p.setting + " at " + p.host + ": " + trouble(err, p.timeout)}
 	}
 	defer func() { _ = res.Body.Close() }()
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, maxDrain)) // the status has said all
-	return judge(p.host, res.StatusCode, res.Header.Get("Retry-After"), p.now())
+	return judge(p.setting, p.host, res.StatusCode, res.Header.Get("Retry-After"), p.now())
 }
 
 // judge turns an answer into a failure, or nil.
-func judge(host string, status int, retryAfter string, now time.Time) *failure {
-	said := fmt.Sprintf("notify_url at %s answered %d %s", host, status, http.StatusText(status))
+func judge(setting, host string, status int, retryAfter string, now time.Time) *failure {
+	said := fmt.Sprintf("%s at %s answered %d %s", setting, host, status, http.StatusText(status))
 	switch {
 	case status >= 200 && status < 300:
 		return nil
 	case status >= 300 && status < 400:
-		return &failure{text: said + ": redirects are not followed, notify_url must be the final address"}
+		return &failure{text: said + ": redirects are not followed, " + setting + " must be the final address"}
 	case status == http.StatusGone:
-		return &failure{text: said + ": the receiver wants no events; take notify_url out, or repair the receiver and run this task again", final: true}
+		return &failure{text: said + ": the receiver wants no events; take " + setting + " out, or repair the receiver and run this task again", final: true}
 	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests, status < 400, status >= 500:
 		return &failure{text: said, after: parseRetryAfter(retryAfter, now)}
 	}

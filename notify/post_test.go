@@ -27,7 +27,7 @@ func TestJudgeEveryStatus(t *testing.T) {
 	t.Parallel()
 	again := map[int]bool{408: true, 425: true, 429: true}
 	for status := 100; status <= 999; status++ {
-		f := judge("app.test", status, "", time.Time{})
+		f := judge("notify_url", "app.test", status, "", time.Time{})
 		if status >= 200 && status < 300 {
 			require.Nil(t, f, status)
 			continue
@@ -37,8 +37,8 @@ func TestJudgeEveryStatus(t *testing.T) {
 		require.Equal(t, status >= 400 && status < 500 && !again[status], f.final, status)
 		require.Zero(t, f.after, status)
 	}
-	require.Contains(t, judge("app.test", http.StatusGone, "", time.Time{}).text, "wants no events")
-	require.Contains(t, judge("app.test", http.StatusFound, "", time.Time{}).text, "redirects")
+	require.Contains(t, judge("notify_url", "app.test", http.StatusGone, "", time.Time{}).text, "wants no events")
+	require.Contains(t, judge("notify_url", "app.test", http.StatusFound, "", time.Time{}).text, "redirects")
 }
 
 func TestRetryAfter(t *testing.T) {
@@ -60,8 +60,8 @@ func TestRetryAfter(t *testing.T) {
 	}
 	for _, test := range tests {
 		require.Equal(t, test.want, parseRetryAfter(test.value, now), test.value)
-		require.Equal(t, test.want, judge("h", http.StatusServiceUnavailable, test.value, now).after, test.value)
-		require.Equal(t, test.want, judge("h", http.StatusTooManyRequests, test.value, now).after, test.value)
+		require.Equal(t, test.want, judge("notify_url", "h", http.StatusServiceUnavailable, test.value, now).after, test.value)
+		require.Equal(t, test.want, judge("notify_url", "h", http.StatusTooManyRequests, test.value, now).after, test.value)
 	}
 }
 
@@ -185,7 +185,7 @@ func TestPost(t *testing.T) {
 			t.Cleanup(server.Close)
 			client := withoutRedirects(nil, 1)
 			t.Cleanup(client.CloseIdleConnections)
-			p := newPoster(Sender{URL: strings.Replace(server.URL, "//", "//user:pw@", 1) + "/hook?key=tok", Secret: "s3cret"}, client, test.timeout)
+			p := newPoster("notify_url", strings.Replace(server.URL, "//", "//user:pw@", 1)+"/hook?key=tok", "s3cret", client, test.timeout)
 			p.now = func() time.Time { return at }
 			failed := p.post(context.Background(), body)
 			if test.want == "" {

@@ -202,7 +202,7 @@ func (r *relay) forward(ctx context.Context, entries []redis.XMessage) error {
 func (r *relay) enqueue(ctx context.Context, entry redis.XMessage) error {
 	event, err := readEntry(r.sender, entry)
 	if err != nil {
-		r.metrics.count(r.sender, resultMalformed)
+		r.metrics.notifications.WithLabelValues(r.sender, resultMalformed).Inc()
 		r.log.Warn("notify.malformed", zap.Error(err))
 		return nil // nobody can do anything with it, now or later
 	}
@@ -210,16 +210,17 @@ func (r *relay) enqueue(ctx context.Context, entry redis.XMessage) error {
 	if err != nil {
 		return fmt.Errorf("event %s: %w", event.EventID, err)
 	}
-	_, err = r.queue.EnqueueContext(ctx, asynq.NewTask(TaskType, body), r.options(event.EventID)...)
+	_, err = r.queue.EnqueueContext(ctx, asynq.NewTask(TaskType, body), options(Queue(r.sender), event.EventID)...)
 	if err == nil || errors.Is(err, asynq.ErrTaskIDConflict) {
 		return nil
 	}
 	return fmt.Errorf("event %s: enqueue: %w", event.EventID, err)
 }
 
-func (r *relay) options(eventID string) []asynq.Option {
+// options are those of the one task that there is to be for what eventID names.
+func options(queue, eventID string) []asynq.Option {
 	return []asynq.Option{
-		asynq.Queue(Queue(r.sender)), asynq.TaskID(eventID), asynq.MaxRetry(MaxRetry), asynq.Retention(taskRetention), asynq.Timeout(taskTimeout),
+		asynq.Queue(queue), asynq.TaskID(eventID), asynq.MaxRetry(MaxRetry), asynq.Retention(taskRetention), asynq.Timeout(taskTimeout),
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
 )
@@ -48,10 +49,14 @@ func waitingTasks(ctx context.Context, rdb redis.UniversalClient, sender string)
 	return pending.Val() + retry.Val(), nil
 }
 
-func (n *Notifier) server(sender string) *asynq.Server {
+func (n *Notifier) server(queues []string) *asynq.Server {
+	shares := map[string]int{}
+	for _, q := range queues {
+		shares[q] = 1
+	}
 	return asynq.NewServerFromRedisClient(n.cfg.QueueRedis, asynq.Config{
 		Concurrency:              n.cfg.Concurrency,
-		Queues:                   map[string]int{Queue(sender): 1},
+		Queues:                   shares,
 		TaskCheckInterval:        n.pace.tasks,
 		DelayedTaskCheckInterval: n.pace.retries,
 		RetryDelayFunc:           retryDelay(n.pace.backoffBase),
@@ -86,44 +91,58 @@ func backoff(base time.Duration, retried int, luck float64) time.Duration {
 
 // handler is the border to asynq: a task comes in, an error that asynq understands goes out.
 type handler struct {
-	sender  string
-	poster  poster
-	log     *zap.Logger
-	metrics *metrics
+	sender string
+	delivery
 }
 
 func (n *Notifier) handler(s Sender) *handler {
-	return &handler{
-		sender: s.Name, poster: newPoster(s, n.http, n.cfg.Timeout), log: n.cfg.Log.With(zap.String("sender", s.Name)), metrics: n.metrics,
-	}
+	return &handler{sender: s.Name, delivery: n.delivery("notify_url", s.URL, s.Secret, n.metrics.notifications)}
 }
 
 // ProcessTask implements asynq.Handler.
 func (h *handler) ProcessTask(ctx context.Context, t *asynq.Task) error {
 	var event Event
 	if err := json.Unmarshal(t.Payload(), &event); err != nil || t.Type() != TaskType || event.Sender != h.sender {
-		h.metrics.count(h.sender, resultMalformed)
+		h.count(h.sender, resultMalformed)
 		return fmt.Errorf("this task is no event of sender %s: it does not belong into this queue: %w", h.sender, asynq.SkipRetry)
 	}
-	failed := h.poster.post(ctx, t.Payload())
+	return h.deliver(ctx, t, h.sender, zap.String("event_id", event.EventID), zap.String("id", event.ID))
+}
+
+// delivery brings tasks to one receiver.
+type delivery struct {
+	poster  poster
+	log     *zap.Logger
+	counter *prometheus.CounterVec
+}
+
+func (n *Notifier) delivery(setting, address, secret string, counter *prometheus.CounterVec) delivery {
+	return delivery{poster: newPoster(setting, address, secret, n.http, n.cfg.Timeout), log: n.cfg.Log, counter: counter}
+}
+
+func (d delivery) count(sender, result string) { d.counter.WithLabelValues(sender, result).Inc() }
+
+// deliver posts a task's payload once, counts what came of it, and says what asynq is to do with the task. fields are for the log.
+func (d delivery) deliver(ctx context.Context, t *asynq.Task, sender string, fields ...zap.Field) error {
+	failed := d.poster.post(ctx, t.Payload())
 	if failed == nil {
-		h.metrics.count(h.sender, resultDelivered)
+		d.count(sender, resultDelivered)
 		return nil
 	}
 	retried, _ := asynq.GetRetryCount(ctx)
 	most, _ := asynq.GetMaxRetry(ctx)
-	seen := []zap.Field{zap.String("event_id", event.EventID), zap.String("id", event.ID), zap.Int("retried", retried), zap.Error(failed)}
+	seen := append(fields, zap.String("sender", sender), zap.Int("retried", retried), zap.Error(failed))
 	switch {
 	case failed.final:
-		h.metrics.count(h.sender, resultArchived)
-		h.log.Warn("notify.archived", seen...)
+		d.count(sender, resultArchived)
+		d.log.Warn("notify.archived", seen...)
 		return fmt.Errorf("%w: %w", failed, asynq.SkipRetry)
 	case retried >= most:
-		h.metrics.count(h.sender, resultArchived)
-		h.log.Warn("notify.archived", seen...)
+		d.count(sender, resultArchived)
+		d.log.Warn("notify.archived", seen...)
 	default:
-		h.metrics.count(h.sender, resultRetried)
-		h.log.Debug("notify.retried", seen...)
+		d.count(sender, resultRetried)
+		d.log.Debug("notify.retried", seen...)
 	}
 	return failed
 }

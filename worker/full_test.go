@@ -79,6 +79,7 @@ func TestARedisThatFillsUpAndIsFreed(t *testing.T) {
 	require.True(t, refused("x", message.Default))
 	require.True(t, refused("y", message.Bulk))
 
+	s.counted(message.Queued, waiting) // all others are on their way
 	fillTo(t, rdb, .96)
 	logged := func(what string) func() bool {
 		return func() bool { return s.logs.FilterMessage(what).Len() == 1 }

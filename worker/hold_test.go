@@ -1,7 +1,10 @@
 package worker_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -347,5 +350,72 @@ func TestOneSendersTroubleIsNotAnothers(t *testing.T) {
 		other.counted(message.Submitted, 110)
 		require.Less(t, time.Since(began), 20*time.Second)
 		other.balanced()
+	})
+}
+
+// Whoever is to be told of holds is told of each beginning and end, also when they could not be told at first, and by the next process
+// when this one has gone.
+func TestHoldsAreToldOf(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb, gupshuptest.Config{Rules: []gupshuptest.Rule{{Fault: gupshuptest.Fault{Kind: gupshuptest.Kind401Nested}}}})
+		told := make(chan string, 100)
+		var deaf atomic.Bool
+		tried := make(chan struct{}, 100)
+		s.cfg.Alert = func(_ context.Context, sender string, h ledger.HeldScope) error {
+			if deaf.Load() {
+				tried <- struct{}{}
+				return errors.New("deaf")
+			}
+			require.Equal(t, s.sender, sender)
+			told <- fmt.Sprint(h.Name(), " ", h.Reason, " ", h.On())
+			return nil
+		}
+		next := func(want ...string) {
+			t.Helper()
+			for _, w := range want {
+				select {
+				case got := <-told:
+					require.Equal(t, w, got)
+				case <-time.After(20 * time.Second):
+					require.Fail(t, "not told", w)
+				}
+			}
+		}
+		hold := func(h ledger.Hold) {
+			_, err := s.ledger.SetHold(t.Context(), ledger.HoldRequest{Sender: s.sender, Hold: h, Reason: ledger.ReasonByHand, By: "ops"})
+			require.NoError(t, err)
+		}
+		release := func(template string) {
+			_, err := s.ledger.Release(t.Context(), s.sender, template)
+			require.NoError(t, err)
+		}
+
+		stop := s.run()
+		s.many(3, "m", "", message.Bulk)
+		next("sender account true")
+		first := s.sim.Stats().Requests
+		s.passes(time.Minute)
+		s.requests(first) // a probe, which fails: no news
+		require.Eventually(t, func() bool { return s.held("account").Probe == "" }, 20*time.Second, 10*time.Millisecond)
+		deaf.Store(true)
+		hold(ledger.Hold{Template: templateA})
+		<-tried
+		<-tried
+		deaf.Store(false)
+		next("template " + templateA + " by_hand true")
+
+		stop()
+		release(templateA)
+		hold(ledger.Hold{Template: templateA})
+		hold(ledger.Hold{}) // takes the place of the policy's
+		s.cfg.Registry = prometheus.NewRegistry()
+		s.run()
+		next("template "+templateA+" by_hand false", "template "+templateA+" by_hand true", "sender by_hand true")
+		release("")
+		next("sender by_hand false")
+		release(templateA)
+		next("template " + templateA + " by_hand false")
+		require.Empty(t, told)
 	})
 }

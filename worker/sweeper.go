@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"math"
 	"sync"
 	"time"
@@ -36,6 +37,7 @@ const (
 // sweeps is the sweeper's part of the ledger.
 type sweeps interface {
 	Sweep(ctx context.Context, q ledger.SweepRequest) (ledger.Sweep, error)
+	Told(ctx context.Context, sender string, n ledger.HoldNews) error
 }
 
 // sweeper brings back what time or trouble has set aside: retries, the end of waits and of doubts, and messages whose task was
@@ -49,7 +51,8 @@ type sweeper struct {
 	rdb      redis.UniversalClient
 	pauses   pauses
 	queue    *producer.Enqueuer
-	valve    *valve // while it is shut, nothing is brought back
+	valve    *valve    // while it is shut, nothing is brought back
+	alert    AlertFunc // nil: nobody is told of holds
 	log      *zap.Logger
 
 	looked time.Time
@@ -92,16 +95,29 @@ func (s *sweeper) sweep(ctx context.Context) (more bool, err error) {
 	found, err := s.ledger.Sweep(ctx, ledger.SweepRequest{
 		Sender: s.sender, Owner: s.owner, Lease: max(sweepLease, 5*s.interval), Most: sweepMost, Grace: s.grace, Idle: s.idle,
 		LetGo: int(math.Ceil(2 * s.rate * s.interval.Seconds())), Room: max(leastRoom, int(roomFor.Seconds()*s.rate)),
-		Full: s.valve.closed() != nil,
+		Full: s.valve.closed() != nil, Tell: s.alert != nil,
 	})
 	if err != nil || !found.Leader {
 		return false, err
 	}
 	s.enqueue(ctx, found.Requeue)
-	return found.More, s.follow(ctx, found.Holds)
+	return found.More, errors.Join(s.follow(ctx, found.Holds), s.tell(ctx, found.News))
 }
 
-// follow pauses queues as the holds say, and tells of what has begun and ended.
+// tell has somebody told of holds. What cannot be told now, or is not noted as told, comes with the next sweep, of whichever process.
+func (s *sweeper) tell(ctx context.Context, news []ledger.HoldNews) error {
+	for _, n := range news {
+		if err := s.alert(ctx, s.sender, n.HeldScope); err != nil {
+			return err
+		}
+		if err := s.ledger.Told(ctx, s.sender, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// follow pauses queues as the holds say, and logs what has begun and ended.
 func (s *sweeper) follow(ctx context.Context, holds []ledger.HeldScope) error {
 	held := map[string]bool{}
 	for _, h := range holds {

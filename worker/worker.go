@@ -36,6 +36,9 @@ type SenderConfig struct {
 	CheckSession bool
 }
 
+// AlertFunc is told of each hold that began or ended (see On), at least once: with an error it asks to be told again.
+type AlertFunc func(ctx context.Context, sender string, h ledger.HeldScope) error
+
 // Config is what a Worker needs. The clients stay the caller's.
 type Config struct {
 	Redis      redis.UniversalClient // for the ledger and the pace; may repeat commands
@@ -53,6 +56,8 @@ type Config struct {
 	BackoffCap      time.Duration
 	RetryAfterCap   time.Duration
 	DoubtWindow     time.Duration
+
+	Alert AlertFunc // nil: nobody is told of holds
 
 	Log      *zap.Logger
 	Registry prometheus.Registerer // nil: no metrics
@@ -192,7 +197,8 @@ func (w *Worker) handler(s SenderConfig, gate Gate, inspector *asynq.Inspector) 
 func (w *Worker) sweeper(s SenderConfig) *sweeper {
 	return &sweeper{
 		sender: s.Name, rate: s.Rate, owner: message.NewID(), interval: w.cfg.SweepInterval, ledger: w.cfg.Ledger,
-		rdb: w.cfg.Redis, pauses: pauses{rdb: w.cfg.Redis, sender: s.Name}, queue: producer.NewEnqueuer(w.cfg.Redis), valve: w.valve, log: w.cfg.Log,
+		rdb: w.cfg.Redis, pauses: pauses{rdb: w.cfg.Redis, sender: s.Name}, queue: producer.NewEnqueuer(w.cfg.Redis), valve: w.valve,
+		alert: w.cfg.Alert, log: w.cfg.Log,
 	}
 }
 

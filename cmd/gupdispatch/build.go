@@ -107,7 +107,7 @@ func (a *app) worker(registry prometheus.Registerer) (w *worker.Worker, hangUp f
 		Concurrency: byPriority(c.Workers.Concurrency), Pumps: int(c.Workers.Pumps), HTTPTimeout: c.Gupshup.Timeout,
 		ShutdownTimeout: c.Workers.ShutdownTimeout, SweepInterval: c.Workers.SweepInterval,
 		Budget: budgets(c.Retry), BackoffBase: c.Retry.Backoff.Base, BackoffCap: c.Retry.Backoff.Cap,
-		RetryAfterCap: c.Retry.RetryAfterCap, DoubtWindow: c.InDoubt.Window, Log: a.log, Registry: registry,
+		RetryAfterCap: c.Retry.RetryAfterCap, DoubtWindow: c.InDoubt.Window, Alert: a.alert(), Log: a.log, Registry: registry,
 	})
 	return w, transport.CloseIdleConnections, err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,6 +35,9 @@ func (a *app) httpServer(d door, registry *prometheus.Registry) (*httpapi.Server
 			return nil, err
 		}
 		opts.Callbacks = callbacks
+		opts.KeepPaused = func(ctx context.Context, queue string) (bool, error) {
+			return worker.KeepPaused(ctx, a.redis.general, queue)
+		}
 		for _, u := range a.cfg.HTTP.UIUsers {
 			opts.UIUsers = append(opts.UIUsers, httpapi.UIUser{Name: u.Name, Password: u.Password.Reveal(), Role: httpapi.Role(u.Role)})
 		}

@@ -19,6 +19,7 @@ import (
 func effective(cfg *config.Config) *yaml.Node {
 	shown := *cfg
 	shown.Redis.URL = config.Secret{}
+	shown.Alerts.URL = withoutQuery(cfg.Alerts.URL)
 	shown.Senders = slices.Clone(cfg.Senders)
 	for i := range shown.Senders {
 		shown.Senders[i].NotifyURL = withoutQuery(shown.Senders[i].NotifyURL)

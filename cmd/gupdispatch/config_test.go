@@ -59,9 +59,12 @@ func TestConfigCheckOffline(t *testing.T) {
 func TestConfigPrintIsTheConfigurationWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, redistest.Embedded(t), gupshuptest.Config{}, "codes: {\"1002\": transient}\nhttp: {ui_users: [{name: ops, password_env: TEST_PASSWORD}]}")
-	s.environ = append(s.environ, "GUPDISPATCH_REDIS_URL=redis://:"+testPassword+"@127.0.0.1:1/3", "GUPDISPATCH_WORKERS_CONCURRENCY_BULK=7")
+	s.environ = append(s.environ, "GUPDISPATCH_REDIS_URL=redis://:"+testPassword+"@127.0.0.1:1/3", "GUPDISPATCH_WORKERS_CONCURRENCY_BULK=7",
+		"GUPDISPATCH_ALERTS_URL=https://ops.example/hook?"+testPassword, "GUPDISPATCH_ALERTS_SECRET_ENV=TEST_SECRET")
 	got := s.ok("config", "check", "--offline", "--print")
 	require.Contains(t, got.out, "url: redis://:xxxxx@127.0.0.1:1/3")
+	require.Contains(t, got.out, "url: https://ops.example/hook?[redacted]")
+	require.NotContains(t, got.out, testPassword)
 
 	// It can be read again, and says the same.
 	again := strings.ReplaceAll(got.out, "xxxxx", testPassword)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gupdispatch/gupdispatch/gupshup/gupshuptest"
 	"github.com/gupdispatch/gupdispatch/internal/redistest"
+	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
 	"github.com/gupdispatch/gupdispatch/notify"
 )
@@ -170,6 +171,68 @@ func TestApplicationsAreNotified(t *testing.T) {
 	end := r.stop()
 	require.Equal(t, exitOK, end.code, end.errs)
 	require.NotContains(t, end.errs, secret)
+}
+
+// The operators hear of holds: signed, once each, also of what was held while no worker ran.
+func TestOperatorsAreAlerted(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		const secret = "secret-of-alerts-0123456789"
+		heard := make(chan notify.Alert, 16)
+		ops := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			var a notify.Alert
+			if err := json.Unmarshal(body, &a); err != nil {
+				a.Note = err.Error()
+			}
+			if err := notify.Verify(secret, r.Header.Get(notify.SignatureHeader), body, notify.DefaultTolerance, time.Now()); err != nil {
+				a.Note = err.Error()
+			}
+			heard <- a
+		}))
+		t.Cleanup(ops.Close)
+		s := newSite(t, rdb, gupshuptest.Config{}, "alerts: {url: \""+ops.URL+"/hook\", secret_env: TEST_SECRET}")
+		s.environ = append(s.environ, "TEST_SECRET="+secret)
+		next := func() (a notify.Alert) {
+			t.Helper()
+			select {
+			case a = <-heard:
+			case <-time.After(20 * time.Second):
+				require.Fail(t, "not told")
+			}
+			require.Equal(t, s.sender, a.Sender)
+			return a
+		}
+		_, err := s.ledger.SetHold(t.Context(), ledger.HoldRequest{
+			Sender: s.sender, Reason: ledger.ReasonByHand, By: "ops", Note: "stock", Hold: ledger.Hold{Priorities: []message.Priority{message.Bulk}},
+		})
+		require.NoError(t, err)
+		r := s.begin("worker")
+		got := next()
+		require.Equal(t, []string{notify.HoldBegan, "bulk", "by_hand", "ops", "stock"}, []string{got.Event, got.Held, got.Reason, got.By, got.Note})
+		require.Equal(t, got.Since, got.At)
+		require.True(t, got.Until.IsZero())
+		end := r.stop()
+		require.Equal(t, exitOK, end.code, end.errs)
+		require.NotContains(t, end.errs, secret)
+
+		_, err = s.ledger.Release(t.Context(), s.sender, "")
+		require.NoError(t, err)
+		s.begin("worker")
+		got = next()
+		require.Equal(t, []string{notify.HoldEnded, "bulk"}, []string{got.Event, got.Held})
+		require.Equal(t, []message.Priority{message.Bulk}, got.Priorities)
+		require.True(t, got.At.After(got.Since) || got.At.Equal(got.Since))
+		require.Empty(t, heard)
+	})
+}
+
+func TestWorkersNeedTheSecretOfAlerts(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, redistest.Embedded(t), gupshuptest.Config{}, "alerts: {url: \"https://ops.example\", secret_env: TEST_SECRET}")
+	got := s.run("worker")
+	require.Equal(t, exitUsage, got.code)
+	require.Contains(t, got.errs, `alerts.secret_env: the environment variable "TEST_SECRET" is not set`)
 }
 
 func TestWorkersNeedTheSecretOfNotifications(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 func newWorkerCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use: "worker", Short: "Send messages, until it is told to stop",
-		Long: "Send messages, and post their changes to notify_url, until SIGTERM or SIGINT: then requests in flight are finished and recorded.\n" +
+		Long: "Send messages, and post their changes to notify_url and alerts to alerts.url, until SIGTERM or SIGINT: then requests in flight are finished and recorded.\n" +
 			"It opens no port, unless workers.listen is set: there it answers /healthz, /readyz and /metrics.",
 		Args: exactly(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/gupdispatch/gupdispatch/gupshup/gupshuptest"
 	"github.com/gupdispatch/gupdispatch/internal/redistest"
+	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
 )
 
@@ -166,6 +167,48 @@ func TestServe(t *testing.T) {
 	end := r.stop()
 	require.Equal(t, exitOK, end.code, end.errs)
 	require.Contains(t, end.errs, `"event":"worker.stopped"`)
+}
+
+// Resume in the web UI does not end a hold, and a Pause during one outlives it.
+func TestPauseAndResumeDuringAHold(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb, gupshuptest.Config{},
+			"http: {listen: \"127.0.0.1:0\", ui_users: [{name: ops, password_env: TEST_PASSWORD, role: admin}]}")
+		base, client := s.begin("serve").address(), browser(t)
+		res, err := client.PostForm(base+"/ui/login", url.Values{"name": {"ops"}, "password": {testPassword}})
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		press := func(p message.Priority, button string) {
+			t.Helper()
+			res, err := client.Post(base+"/ui/api/queues/"+message.Queue(s.sender, p)+":"+button, "", nil)
+			require.NoError(t, err)
+			require.NoError(t, res.Body.Close())
+			require.Equal(t, http.StatusNoContent, res.StatusCode)
+		}
+		paused := func(p message.Priority, want bool) {
+			t.Helper()
+			require.Eventually(t, func() bool {
+				n, err := rdb.Exists(t.Context(), "asynq:{"+message.Queue(s.sender, p)+"}:paused").Result()
+				return err == nil && (n == 1) == want
+			}, 20*time.Second, 10*time.Millisecond, "%s should be paused: %t", p, want)
+		}
+		_, err = s.ledger.SetHold(t.Context(), ledger.HoldRequest{Sender: s.sender, Reason: ledger.ReasonByHand, By: "ops"})
+		require.NoError(t, err)
+		for _, p := range message.Priorities {
+			paused(p, true)
+		}
+		press(message.Default, "resume")
+		paused(message.Default, true)
+		press(message.Critical, "pause")
+		_, err = s.ledger.Release(t.Context(), s.sender, "")
+		require.NoError(t, err)
+		paused(message.Default, false)
+		paused(message.Bulk, false)
+		paused(message.Critical, true)
+		press(message.Critical, "resume")
+		paused(message.Critical, false)
+	})
 }
 
 func TestWorkerListensForHealthOnly(t *testing.T) {

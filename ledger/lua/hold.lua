@@ -23,6 +23,17 @@ end
 
 local function keep_hold(scope, h) redis.call('HSET', HOLD, scope, cjson.encode(h)) end
 
+-- news notes that a hold has begun or ended, until the sweeper has had somebody told of it, or knows of nobody to tell.
+local function news(scope, h)
+  redis.call('RPUSH', P .. 'news', cjson.encode({ scope = scope, hold = cjson.encode(h) }))
+  redis.call('LTRIM', P .. 'news', -1000, -1) -- should no sweeper ever come
+end
+
+local function begin_hold(scope, h)
+  keep_hold(scope, h)
+  news(scope, h)
+end
+
 local function active(h) return h and not h.ended end
 
 -- covers says whether a hold is for messages of that priority.
@@ -73,13 +84,14 @@ local function set_hold(scope, id, template, reason, code, priorities, span, mos
   end
   local tries = 0
   if h and h.reason == reason and now - h.ended < RECALL then tries = h.tries + 1 end
-  keep_hold(scope, { reason = reason, code = code, note = '', priorities = priorities, since = now, by = '', span = span, most = most,
+  begin_hold(scope, { reason = reason, code = code, note = '', priorities = priorities, since = now, by = '', span = span, most = most,
     tries = tries, late = late or nil, last = id, tried = template, ['until'] = now + math.min(span * 2 ^ math.min(tries, 20), most) })
 end
 
 local function finish_hold(scope, h)
   h.ended, h.probe, h.confirm = now, nil, nil
   keep_hold(scope, h)
+  news(scope, h)
 end
 
 -- passed ends what message id was a probe of: Gupshup took it.
@@ -209,7 +221,7 @@ local function follow(id, r, target, class, code, given, late)
 end
 
 return {
-  hold_of = hold_of, keep_hold = keep_hold, all_holds = all_holds, active = active, covers = covers, template_of = template_of,
+  hold_of = hold_of, keep_hold = keep_hold, begin_hold = begin_hold, all_holds = all_holds, active = active, covers = covers, template_of = template_of,
   holding = holding, keep_back = keep_back, set_hold = set_hold, finish_hold = finish_hold, got_through = got_through, follow = follow,
   RECALL = RECALL,
 }

@@ -8,6 +8,6 @@ if who == '' then
   held().set_hold(scope, '', '', ARGV[3], ARGV[4], ARGV[6], num(ARGV[9]), num(ARGV[10]), false)
   return held().active(before) and 'there already' or 'held'
 end
-held().keep_hold(scope, { reason = ARGV[3], code = ARGV[4], note = ARGV[5], priorities = ARGV[6], since = now, by = who, span = 0, most = 0, tries = 0,
+held().begin_hold(scope, { reason = ARGV[3], code = ARGV[4], note = ARGV[5], priorities = ARGV[6], since = now, by = who, span = 0, most = 0, tries = 0,
   ['until'] = num(ARGV[8]) })
 return 'held'

@@ -3,9 +3,9 @@
 -- ARGV: 2 owner, 3 lease (ms), 4 most messages at a time, 5 retention (ms), 6 retention of dead letters (ms),
 --       then for critical, default and bulk: grace (ms), '1' if its asynq queue is empty and not paused;
 --       13 how many may be let go at a time once a hold has ended, 14 how many of them may wait in a queue,
---       15 '1' if Redis is full: then nothing is handed back
+--       15 '1' if Redis is full: then nothing is handed back; 16 '1' if somebody is told of holds that begin and end
 -- Returns: {'busy'}, or {'ok', lists of {id, generation, priority, to, template id, '1' for the express queue}, expired, retired, more,
---          lists of {scope, hold as JSON} of the holds there are}
+--          lists of {scope, hold as JSON} of the holds there are, what is to be told of them, oldest first}
 local owner, lease, most, full = ARGV[2], num(ARGV[3]), num(ARGV[4]), ARGV[15] == '1'
 local holder = redis.call('HMGET', P .. 'sweeper', 'owner', 'till')
 if holder[1] and holder[1] ~= owner and num(holder[2]) > now then return { 'busy' } end
@@ -159,7 +159,7 @@ local function let_go(scope, h)
   if now - h.ended >= hold.RECALL and redis.call('EXISTS', key) == 0 then redis.call('HDEL', P .. 'hold', scope) end
 end
 
-local told = {}
+local seen = {}
 for scope, h in pairs(holds) do
   local over = h['until'] > 0 and h['until'] <= now
   if active(h) and (h.confirm and h.confirm <= now or over and (h.by ~= '' or now - h['until'] > UNUSED)) then
@@ -168,7 +168,7 @@ for scope, h in pairs(holds) do
     probe(scope, h)
   end
   if not active(h) and not full then let_go(scope, h) end
-  told[#told + 1] = { scope, cjson.encode(h) }
+  seen[#seen + 1] = { scope, cjson.encode(h) }
 end
 
 local function retire(id, st)
@@ -191,4 +191,11 @@ for _ = 1, most do
 end
 for _, id in ipairs(upto('dead', int(now - num(ARGV[6])), most)) do retire(id, 'dead') end
 
-return { 'ok', out, expired, retired, more, told }
+local news = {}
+if ARGV[16] == '1' then
+  news = redis.call('LRANGE', P .. 'news', 0, 49)
+else
+  redis.call('DEL', P .. 'news')
+end
+
+return { 'ok', out, expired, retired, more, seen, news }
