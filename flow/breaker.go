@@ -15,12 +15,15 @@ const (
 	breakerBuckets = 20
 )
 
-// Breaker notices an outage: half of the attempts of the last ten seconds failed, twenty at least. It is the arithmetic for one
+// Breaker notices an outage: half of the attempts of the last ten seconds failed, twenty at least; or the last twenty did, all of them,
+// since a fast sender would burn hundreds until they are half of ten seconds. It is the arithmetic for one
 // process and one sender; what counts as failed, and what follows when it opens, is the caller's. Not safe for concurrent use.
 type Breaker struct {
 	every   time.Duration // covered by one bucket
 	origin  time.Time
 	buckets [breakerBuckets]bucket
+	row     int   // failures since the last success
+	began   int64 // the bucket of the first of them
 }
 
 // bucket counts the attempts of one twentieth of the window. index is which, from the origin on.
@@ -55,10 +58,15 @@ func (b *Breaker) Note(now time.Time, failed bool) (open bool) {
 		return false // too late to count
 	}
 	at.attempts++
-	if failed {
-		at.failed++
+	if !failed {
+		b.row = 0
+		return false
 	}
-	if !failed || !b.broken() {
+	at.failed++
+	if b.row == 0 || index-b.began >= breakerBuckets { // a row is one only within the window
+		b.row, b.began = 0, index
+	}
+	if b.row++; b.row < breakerAttempts && !b.broken() {
 		return false
 	}
 	*b = Breaker{every: b.every}

@@ -48,7 +48,9 @@ func TestBreaker(t *testing.T) {
 		{"failures that are too far apart do not", 80, []attempts{{100, 600 * ms, all}}, nil},
 		{"but do for a sender that is that slow", 1, []attempts{{20, time.Second, all}}, []int{20}},
 		{"successes of long ago do not hide an outage", 80, []attempts{{800, 12 * ms, none}, {1, 11 * time.Second, all}, {20, 10 * ms, all}}, []int{821}},
-		{"an outage of a fast sender shows after half the window", 1000, []attempts{{10_000, ms, none}, {6000, ms, all}}, []int{15_000, 15_020, 15_040}},
+		{"an outage of a fast sender shows at once", 1000, []attempts{{10_000, ms, none}, {100, ms, all}}, []int{10_020, 10_040, 10_060}},
+		{"and half an outage when it is half of the window", 1000, []attempts{{10_000, ms, none}, {9_000, ms, func(i int) bool { return i%4 > 0 }}}, []int{16_502}}, // 3 of 4 for 6.5 s of a window of 9.5 to 10 s
+		{"nineteen in a row are not", 1000, []attempts{{10_000, ms, none}, {3000, ms, func(i int) bool { return i%20 > 0 }}}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -95,6 +97,7 @@ func TestBreakerCountsTheWindow(t *testing.T) {
 			return n >= breakerAttempts && 2*failed >= n
 		}
 		var seen []attempt
+		row := 0
 		now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 		for range rapid.IntRange(0, 200).Draw(t, "attempts") {
 			now = now.Add(time.Duration(rapid.Int64Range(0, int64(window)/10).Draw(t, "step")))
@@ -109,12 +112,15 @@ func TestBreakerCountsTheWindow(t *testing.T) {
 					agree[failed && broken(seen, a.at)] = true
 				}
 			}
-			if len(agree) == 1 {
+			if row++; !failed {
+				row = 0
+			}
+			if len(agree) == 1 && row < breakerAttempts { // twenty in a row are enough, whatever was before
 				require.Equal(t, agree[true], open)
 			}
 			if open {
 				require.True(t, failed)
-				seen = nil // forgotten
+				seen, row = nil, 0 // forgotten
 			}
 		}
 	})
