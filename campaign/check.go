@@ -1,0 +1,64 @@
+package campaign
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/gupdispatch/gupdispatch/gupshup"
+	"github.com/gupdispatch/gupdispatch/message"
+)
+
+var errControl = errors.New("must not contain line breaks or tabs")
+
+// row makes a row of what a line says, if a message can be made of it. Its error says what is wrong and repeats nothing of it.
+func (f *Form) row(number int64, said fields, region string) (Row, error) {
+	to, err := message.NormaliseNumber(said.to, region)
+	if err != nil {
+		return Row{}, fmt.Errorf("to: %w", err)
+	}
+	r := Row{Line: number, To: to, ID: said.id, Values: said.values}
+	if r.ID != "" && !message.ValidID(r.ID) {
+		return Row{}, fmt.Errorf("id: must be 1 to %d of the characters A-Z a-z 0-9 . _ -", message.MaxIDLength)
+	}
+	for i, v := range r.Values {
+		if strings.ContainsAny(v, "\n\r\t") {
+			return Row{}, fmt.Errorf("%s: %w", f.Columns[i], errControl)
+		}
+	}
+	if said.media != "" {
+		var compact bytes.Buffer
+		if json.Compact(&compact, []byte(said.media)) != nil {
+			return Row{}, errMedia
+		}
+		r.Media = compact.String()
+	}
+	m, err := f.Message(r)
+	if err != nil {
+		return Row{}, err
+	}
+	if err := m.Content.Validate(); err != nil {
+		var problems gupshup.FieldErrors
+		if errors.As(err, &problems) && len(problems) > 0 {
+			return Row{}, errors.New(problems[0].Error())
+		}
+		return Row{}, err
+	}
+	if contentSize(m.Content) > message.MaxContentLength {
+		return Row{}, fmt.Errorf("its message has more than %d bytes", message.MaxContentLength)
+	}
+	return r, nil
+}
+
+// contentSize is about how long a content is in the ledger.
+func contentSize(c gupshup.Content) (n int) {
+	for _, p := range c.Template.Params {
+		n += 2*len(p) + 3
+	}
+	if c.Media != nil {
+		n += maxLine / 2 // a line has no more than that of it
+	}
+	return n
+}
