@@ -23,6 +23,9 @@ func (f *Form) row(number int64, said fields, region string) (Row, error) {
 	if r.ID != "" && !message.ValidID(r.ID) {
 		return Row{}, fmt.Errorf("id: must be 1 to %d of the characters A-Z a-z 0-9 . _ -", message.MaxIDLength)
 	}
+	if strings.HasPrefix(r.ID, f.ID+".") {
+		return Row{}, errors.New("id: must not begin with the campaign's id and a dot, as the ids of rows without one do")
+	}
 	for i, v := range r.Values {
 		if strings.ContainsAny(v, "\n\r\t") {
 			return Row{}, fmt.Errorf("%s: %w", f.Columns[i], errControl)

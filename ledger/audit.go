@@ -13,6 +13,7 @@ type Audit struct {
 	Accepted   int64
 	Retired    int64 // settled and deleted after their retention, or purged
 	Duplicates int64 // messages that Gupshup took twice, each out of a doubt
+	Rows       int64 // of Counts, those queued that are rows of campaigns and no messages yet
 	Counts     map[message.Status]int64
 }
 
@@ -45,7 +46,7 @@ func (l *Ledger) Audit(ctx context.Context, sender string) (Audit, error) {
 		return Audit{}, fmt.Errorf("ledger audit: %w", err)
 	}
 	a := Audit{
-		Accepted: parseInt(f["accepted"]), Retired: parseInt(f["retired"]), Duplicates: parseInt(f["duplicates"]),
+		Accepted: parseInt(f["accepted"]), Retired: parseInt(f["retired"]), Duplicates: parseInt(f["duplicates"]), Rows: parseInt(f["rows"]),
 		Counts: make(map[message.Status]int64, len(message.Statuses)),
 	}
 	for _, s := range message.Statuses {
@@ -58,6 +59,7 @@ func (l *Ledger) Audit(ctx context.Context, sender string) (Audit, error) {
 type DeepAudit struct {
 	Audit    // the counters, as they stood after the count
 	Counted  map[message.Status]int64
+	InChunks int64    // rows of campaigns that are no messages yet
 	Moving   bool     // messages moved while they were counted: differences in numbers prove nothing, ask again
 	Problems []string // what does not fit, at most maxProblems of them
 }
@@ -74,7 +76,7 @@ func (d *DeepAudit) problem(format string, args ...any) {
 }
 
 // AuditDeep counts the records instead of trusting the counters, and checks that each unsettled message has exactly one place:
-// a waiting set, the due set, or behind a hold. Each message is looked at atomically, all of them together are not; so when messages move
+// a waiting set, the due set, or behind a hold; a row of a campaign that is no message yet has its chunk. Each message is looked at atomically, all of them together are not; so when messages move
 // meanwhile it counts again, up to three times, and says so if they still did.
 func (l *Ledger) AuditDeep(ctx context.Context, sender string) (DeepAudit, error) {
 	var d DeepAudit
@@ -90,6 +92,9 @@ func (l *Ledger) AuditDeep(ctx context.Context, sender string) (DeepAudit, error
 			return d, err
 		}
 		d.Moving = before.differs(d.Audit)
+		if d.InChunks != d.Rows && !d.Moving {
+			d.problem("%d rows of campaigns wait in chunks, the counter says %d", d.InChunks, d.Rows)
+		}
 		for _, s := range message.Statuses {
 			if d.Counts[s] != d.Counted[s] && !d.Moving {
 				d.problem("%d records are %s, the counter says %d", d.Counted[s], s, d.Counts[s])
@@ -103,7 +108,7 @@ func (l *Ledger) AuditDeep(ctx context.Context, sender string) (DeepAudit, error
 }
 
 func (a Audit) differs(b Audit) bool {
-	if a.Accepted != b.Accepted || a.Retired != b.Retired {
+	if a.Accepted != b.Accepted || a.Retired != b.Retired || a.Rows != b.Rows {
 		return true
 	}
 	for _, s := range message.Statuses {
@@ -134,7 +139,36 @@ func (l *Ledger) recount(ctx context.Context, sender string) (DeepAudit, error) 
 			return d, err
 		}
 	}
-	return d, nil
+	return d, l.countRows(ctx, sender, &d)
+}
+
+// countRows counts the rows of campaigns that are still to become messages, in their chunks, and those that were cancelled before they did.
+func (l *Ledger) countRows(ctx context.Context, sender string, d *DeepAudit) error {
+	campaigns, err := l.Campaigns(ctx, sender)
+	if err != nil {
+		return err
+	}
+	for _, c := range campaigns {
+		if c.Status == message.CampaignCompleted || c.Forgotten {
+			continue
+		}
+		state := message.Queued
+		if c.Status == message.CampaignCancelled {
+			state = message.Cancelled
+		}
+		for chunk, offset := c.Chunk, c.Offset; chunk < c.Chunks; chunk, offset = chunk+1, 0 {
+			rows, err := l.CampaignRows(ctx, sender, c.ID, chunk)
+			if err != nil {
+				d.problem("campaign %s: chunk %d: %s", c.ID, chunk, err)
+				continue
+			}
+			d.Counted[state] += int64(len(rows)) - offset
+			if state == message.Queued {
+				d.InChunks += int64(len(rows)) - offset
+			}
+		}
+	}
+	return nil
 }
 
 // inspect looks at messages that were not seen yet, in one round trip.

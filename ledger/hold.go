@@ -20,7 +20,10 @@ type Hold struct {
 	AtMost     time.Duration
 }
 
-const templateScope = "template:"
+const (
+	templateScope = "template:"
+	campaignScope = "campaign:"
+)
 
 // scope is how the ledger names what is held.
 func (h Hold) scope() string {
@@ -51,6 +54,7 @@ const (
 // HeldScope is something that is held, or was until lately.
 type HeldScope struct {
 	Template   string             // the template's id; empty: the sender
+	Campaign   string             // the campaign's id, which a person paused; empty: the sender or a template
 	Priorities []message.Priority // empty: all
 	Reason     string             // the class of failures, or one of the reasons above
 	Code       string             // Gupshup's code, if there was one
@@ -69,6 +73,8 @@ func (h HeldScope) On() bool { return h.Ended.IsZero() }
 // Name tells what is held: sender, "default, bulk", or template and its id.
 func (h HeldScope) Name() string {
 	switch {
+	case h.Campaign != "":
+		return "campaign " + h.Campaign
 	case h.Template != "":
 		return "template " + h.Template
 	case len(h.Priorities) > 0:
@@ -99,6 +105,9 @@ func parseHold(scope, text string) (HeldScope, error) {
 	}
 	if id, ok := strings.CutPrefix(scope, templateScope); ok {
 		h.Template = id
+	}
+	if id, ok := strings.CutPrefix(scope, campaignScope); ok {
+		h.Campaign = id
 	}
 	for _, p := range strings.Fields(v.Priorities) {
 		h.Priorities = append(h.Priorities, message.Priority(p))
@@ -132,6 +141,7 @@ func (l *Ledger) Told(ctx context.Context, sender string, n HoldNews) error {
 // Holds is what is held of a sender, and what waits to be sent.
 type Holds struct {
 	Scopes []HeldScope                // the sender first, then templates by their ids
+	Paused []HeldScope                // campaigns that were paused, or are letting go what waited meanwhile
 	Queued map[message.Priority]int64 // in asynq's queues, on their way to a handler
 }
 
@@ -139,7 +149,7 @@ type Holds struct {
 // their recipient, the day's budget) are not among them.
 func (h Holds) Waiting(p message.Priority) int64 {
 	n := h.Queued[p]
-	for _, s := range h.Scopes {
+	for _, s := range append(h.Scopes[:len(h.Scopes):len(h.Scopes)], h.Paused...) {
 		n += s.Waiting[p]
 	}
 	return n
@@ -164,7 +174,11 @@ func (l *Ledger) Holds(ctx context.Context, sender string) (Holds, error) {
 		for i, p := range message.Priorities {
 			h.Waiting[p] = row.number(2 + i)
 		}
-		out.Scopes = append(out.Scopes, h)
+		if h.Campaign != "" {
+			out.Paused = append(out.Paused, h)
+		} else {
+			out.Scopes = append(out.Scopes, h)
+		}
 	}
 	sortScopes(out.Scopes)
 	return out, nil

@@ -21,15 +21,19 @@
 //	P session                zset number by the time the user last wrote
 //	P heard                  hash: last (when a receipt came), dropped (parked messageIds given up)
 //	P events                 stream of changes of state, if configured
-//	P count                  hash: accepted, retired, duplicates and one number for each state
+//	P count                  hash: accepted, retired, duplicates, one number for each state, and rows: queued, but no messages yet
 //	P mark                   zset priority by enqueue time of the latest message claimed
-//	P hold                   hash: sender, some (priorities), template:<id> → what is held, why and until when, see hold.lua
+//	P hold                   hash: sender, some (priorities), template:<id>, campaign:<id> → what is held, why and until when, see hold.lua
 //	P held:<scope>           zset by priority and time: queued messages that wait behind a hold
 //	P news                   list of {scope, hold as JSON}: holds that began or ended, of which somebody is still to be told
 //	P pulse, P run           hashes: what went well while something was held, and failures in a row, see hold.lua
 //	P pair:<number>          string: when the next message to that number may go, see limit.lua
 //	P daily, P daily:line    zset number by time, string: recipients of the last 24 hours, see limit.lua
-//	P sweeper                hash: owner, till
+//	P sweeper, P expander    hashes: owner, till
+//	P campaigns              zset campaign by time of creation; campaigns:open those that are not over, campaigns:ended and campaigns:rows
+//	                         those that are, and whose rows are still kept, by the time of their end
+//	P c:<id>                 hash, a campaign (fields: see campaign.lua); c:<id>:count its rows by state; c:<id>:rows chunk → compressed
+//	                         rows; c:<id>:n:<bucket> and c:<id>:i:<bucket> sets of numbers and ids that were read, until all are
 package ledger
 
 import (

@@ -37,6 +37,7 @@ type Record struct {
 	Spent      int
 	OnInDoubt  message.OnInDoubt
 	Metadata   map[string]string
+	Campaign   string // that it is of
 	Content    gupshup.Content
 	Fallback   gupshup.Content // the template to send instead, outside a session
 	FellBack   bool            // the latest attempt was with Fallback
@@ -81,7 +82,7 @@ func keptBackBy(rec Record, holds map[string]string) string {
 	template := rec.Content.TemplateID()
 	for scope, text := range holds {
 		h, err := parseHold(scope, text)
-		if err == nil && h.On() && (h.Template == "" || h.Template == template) && h.Covers(rec.Priority) && h.Probe != rec.ID {
+		if err == nil && h.On() && (h.Template == "" || h.Template == template) && (h.Campaign == "" || h.Campaign == rec.Campaign) && h.Covers(rec.Priority) && h.Probe != rec.ID {
 			return h.Reason
 		}
 	}
@@ -112,7 +113,8 @@ func (l *Ledger) Find(ctx context.Context, sender, id string) (Record, error) {
 // re reason, wn the earlier attempt that stands and wm its messageId, wf waiting for, ws since, od on in doubt, md metadata,
 // fb fallback template, ft its id, uf whether it is used, nk the number as keys have it, sa send at, ex expires at, ca created,
 // ua updated, sl settled, log earlier attempts, rc receipts, wi the attempt whose WhatsApp id is in the index,
-// hs the hold that it waits behind, hf when it last failed as if its sender were in trouble, dq a decision is called for.
+// hs the hold that it waits behind, hf when it last failed as if its sender were in trouble, dq a decision is called for,
+// cm its campaign.
 func parseRecord(sender, id string, f map[string]string) Record {
 	rec := Record{
 		ID: id, Sender: sender, To: f["to"], Priority: message.Priority(f["pr"]), Status: message.Status(f["st"]),
@@ -120,7 +122,7 @@ func parseRecord(sender, id string, f map[string]string) Record {
 		Class: gupshup.Class(f["cl"]), Reason: f["re"], Spent: int(parseInt(f["sp"])),
 		OnInDoubt: message.OnInDoubt(f["od"]), SendAt: fromMillis(parseInt(f["sa"])), ExpiresAt: fromMillis(parseInt(f["ex"])),
 		CreatedAt: fromMillis(parseInt(f["ca"])), UpdatedAt: fromMillis(parseInt(f["ua"])),
-		Receipts: parseReceipts(f["rc"], parseInt(f["ca"])), FellBack: f["uf"] != "",
+		Receipts: parseReceipts(f["rc"], parseInt(f["ca"])), FellBack: f["uf"] != "", Campaign: f["cm"],
 	}
 	// What cannot be read is left out: the rest of the story is worth telling.
 	_ = json.Unmarshal([]byte(f["md"]), &rec.Metadata)

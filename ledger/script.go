@@ -41,12 +41,24 @@ var (
 	holdSetScript = load("hold_set", "suppression", "hold")
 	holdEndScript = load("hold_end", "suppression", "hold")
 	holdsScript   = load("holds", "suppression", "hold")
+
+	campaignCreateScript   = load("campaign_create", "campaign")
+	campaignRowsScript     = load("campaign_rows", "campaign")
+	campaignReadyScript    = load("campaign_ready", "campaign")
+	campaignSteerScript    = load("campaign_steer", "campaign", "suppression", "hold")
+	campaignExpandScript   = load("campaign_expand", "campaign", "suppression")
+	campaignLookScript     = load("campaign_look", "campaign", "suppression", "hold")
+	campaignClearScript    = load("campaign_clear", "campaign")
+	campaignShowScript     = load("campaign_show", "campaign")
+	campaignMessagesScript = load("campaign_messages", "campaign")
 )
 
 // scripts lists all of them.
 var scripts = []script{
 	acceptScript, claimScript, commitScript, resolveScript, sweepScript, replayScript, purgeScript, inspectScript, findScript,
 	receiveScript, parkedScript, hearingScript, suppressScript, resumeScript, holdSetScript, holdEndScript, holdsScript,
+	campaignCreateScript, campaignRowsScript, campaignReadyScript, campaignSteerScript, campaignExpandScript, campaignLookScript,
+	campaignClearScript, campaignShowScript, campaignMessagesScript,
 }
 
 // lazily are the parts that the usual claim and commit do not need, and the functions that make them when they are first called: to
@@ -63,6 +75,9 @@ func load(name string, parts ...string) script {
 		return string(b)
 	}
 	source := stateTable() + read("common")
+	if slices.Contains(parts, "campaign") {
+		source = campaignTable() + source
+	}
 	for _, p := range append(parts, name) {
 		if name := lazily[p]; name != "" {
 			source += fmt.Sprintf("local make_%[1]s = function()\n%[2]send\nlocal made_%[1]s\n"+
@@ -99,6 +114,19 @@ func stateTable() string {
 		}
 	}
 	return fmt.Sprintf("local LEGAL=%q\nlocal SETTLED=%q\n", legal, settled)
+}
+
+// campaignTable writes the life of a campaign as Lua, for the scripts about them.
+func campaignTable() string {
+	steps := " "
+	for _, from := range message.CampaignStatuses {
+		for _, e := range message.CampaignEvents {
+			if to, ok := from.After(e); ok {
+				steps += string(from) + ">" + string(e) + ">" + string(to) + " "
+			}
+		}
+	}
+	return fmt.Sprintf("local CAMPAIGN=%q\n", steps)
 }
 
 // run calls a script for one sender: one round trip. A script that Redis has forgotten (a restart, SCRIPT FLUSH) is sent whole.

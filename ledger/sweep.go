@@ -62,7 +62,7 @@ func (l *Ledger) Sweep(ctx context.Context, q SweepRequest) (Sweep, error) {
 		s.Requeue = append(s.Requeue, requeued(m))
 	}
 	for _, row := range r.list(5) {
-		if h, err := parseHold(row.text(0), row.text(1)); err == nil {
+		if h, err := parseHold(row.text(0), row.text(1)); err == nil && h.Campaign == "" { // a paused campaign holds nobody else up
 			s.Holds = append(s.Holds, h)
 		}
 	}

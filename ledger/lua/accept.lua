@@ -12,7 +12,10 @@ if old[2] then
   return { old[1] == fingerprint and 'exists' or 'conflict', old[2], first and '1' or '0' }
 end
 local most = num(ARGV[16])
-if most > 0 and num(redis.call('HGET', P .. 'count', 'queued')) >= most then return { 'full', '', '0' } end
+if most > 0 then
+  local queued = redis.call('HMGET', P .. 'count', 'queued', 'rows') -- rows of campaigns take no room in a queue yet
+  if num(queued[1]) - num(queued[2]) >= most then return { 'full', '', '0' } end
+end
 local send_at, expires_at = num(ARGV[8]), num(ARGV[9])
 if expires_at == 0 and num(ARGV[12]) > 0 then expires_at = math.max(now, send_at) + num(ARGV[12]) end
 local fields = { 'st', 'queued', 'pr', priority, 'to', ARGV[5], 'ct', ARGV[6], 'fp', fingerprint, 'ca', int(now) }

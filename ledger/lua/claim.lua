@@ -86,6 +86,12 @@ if r.ex and now >= num(r.ex) then
   return reply('expired')
 end
 
+local campaign = r.cm and redis.call('HMGET', P .. 'c:' .. r.cm, 'st', 'wo', 'wc', 'wn')
+if campaign and campaign[1] == 'cancelled' then
+  take_back(id, r)
+  return reply('settled')
+end
+
 local entry = suppressed(phone(r), priority)
 if entry then
   suppress_now(id, r, entry)
@@ -105,11 +111,20 @@ end
 
 choose()
 if redis.call('EXISTS', P .. 'hold') == 1 then
-  local scope, hold = held().holding(id, priority, template or '')
+  local scope, hold = held().holding(id, priority, template or '', r.cm)
   if scope then
     held().keep_back(id, r, scope, hold.reason)
     return reply('held', hold['until'])
   end
+end
+if campaign and campaign[3] and (now < num(campaign[2]) or now >= num(campaign[3])) then
+  -- Its campaign's time of day is over. When the next one begins was noted ahead; should nobody have noted more, look again in a minute.
+  local opens = now < num(campaign[2]) and num(campaign[2]) or num(campaign[4])
+  if opens <= now then opens = now + 60000 end
+  redis.call('HSET', key, 'wf', 'window', 'ws', r.ws or NOW)
+  redis.call('HDEL', key, 'nb')
+  place(id, priority, 'due', opens)
+  return reply('held', opens)
 end
 if ARGV[12] ~= '0' or ARGV[14] ~= '0' then
   local opens, what = limits().limited(r, template, num(ARGV[12]), num(ARGV[13]), num(ARGV[14]))

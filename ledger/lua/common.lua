@@ -62,6 +62,9 @@ end
 
 local function count(what, by) redis.call('HINCRBY', P .. 'count', what, int(by)) end
 
+-- tally counts a campaign's rows.
+local function tally(campaign, what, by) redis.call('HINCRBY', P .. 'c:' .. campaign .. ':count', what, int(by)) end
+
 -- publish tells application servers of a change of state, if they asked for it. docs/events.md documents the fields.
 local function publish(id, r, from, to, fields)
   if EVENTS == '' then return end
@@ -88,6 +91,10 @@ local function move(id, r, to, ...)
   if from == 'sending' then redis.call('ZREM', P .. 'wire', phone(r) .. ':' .. id) end
   count(from, -1)
   count(to, 1)
+  if r.cm then
+    tally(r.cm, from, -1)
+    tally(r.cm, to, 1)
+  end
   if to == 'sending' then redis.call('ZADD', P .. 'wire', '0', phone(r) .. ':' .. id) end
   if from == 'dead' then redis.call('ZREM', P .. 'dead', id) end
   if to == 'dead' then redis.call('ZADD', P .. 'dead', NOW, id) end
@@ -108,6 +115,13 @@ local function move(id, r, to, ...)
     publish(id, r, from, to, fields)
   end
   r.st = to
+end
+
+-- take_back ends a queued message before it is sent.
+local function take_back(id, r)
+  move(id, r, 'cancelled')
+  redis.call('HDEL', record(id), 'nb', 'wf', 'ws')
+  place(id, r.pr)
 end
 
 -- remember adds a line about an attempt to the record: n, when, outcome, messageId, code. The present attempt is told by the

@@ -1,7 +1,8 @@
 -- What keeps messages from being sent for a while: holds, what waits behind them, and the probes that end them. Part of the scripts
 -- that set, obey or end them, which call these functions as held().name: they are made when the first of them is called.
 --
--- A hold is an entry of the hash P hold: 'sender', 'some' (of its priorities) or 'template:<id>' → JSON of
+-- A hold is an entry of the hash P hold: 'sender', 'some' (of its priorities), 'template:<id>' or 'campaign:<id>' (a person paused it; see
+-- campaign_steer.lua) → JSON of
 --   reason, code, note, priorities ('' for all), since, until: when it is tried next, 0 for never (only a person ends it)
 --   by       who set it; '' is the policy
 --   span, most, tries   how far off the next probe is: span · 2^tries, at most most
@@ -50,10 +51,10 @@ local function all_holds()
 end
 
 -- holding answers the scope and the hold that keep a message from being sent, unless it is that hold's probe.
-local function holding(id, priority, template)
-  local scopes = { 'sender', 'some', 'template:' .. template }
+local function holding(id, priority, template, campaign)
+  local scopes = { 'sender', 'some', 'template:' .. template, campaign and 'campaign:' .. campaign or nil }
   local texts = redis.call('HMGET', HOLD, unpack(scopes))
-  for i = 1, 3 do
+  for i = 1, #scopes do
     local h = texts[i] and cjson.decode(texts[i])
     if active(h) and h.probe ~= id and covers(h, priority) then return scopes[i], h end
   end

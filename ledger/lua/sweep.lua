@@ -118,8 +118,8 @@ local function candidates(scope, h)
 end
 
 -- kept_by_another says whether another hold than this one would keep a message back, too.
-local function kept_by_another(scope, priority, template)
-  for _, s in ipairs({ 'sender', 'some', 'template:' .. template }) do
+local function kept_by_another(scope, priority, template, campaign)
+  for _, s in ipairs({ 'sender', 'some', 'template:' .. template, campaign and 'campaign:' .. campaign or nil }) do
     if s ~= scope and active(holds[s]) and covers(holds[s], priority) then return true end
   end
 end
@@ -132,7 +132,7 @@ local function probe(scope, h)
     local c = read(candidate)
     local t = c and template_of(c)
     if c and c.st == 'queued' and not (c.ex and num(c.ex) <= now) and (scope == 'sender' or scope == 'some' or scope == 'template:' .. t)
-      and not kept_by_another(scope, c.pr, t) then
+      and not kept_by_another(scope, c.pr, t, c.cm) then
       local fit = (candidate ~= h.last and 1 or 0) + (t ~= h.tried and 1 or 0)
       if not id or fit > best then id, r, template, best = candidate, c, t, fit end
       if best == 2 then break end

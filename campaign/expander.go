@@ -1,0 +1,334 @@
+package campaign
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
+
+	"github.com/gupdispatch/gupdispatch/ledger"
+	"github.com/gupdispatch/gupdispatch/message"
+	"github.com/gupdispatch/gupdispatch/producer"
+)
+
+const (
+	expandRows   = 100                    // rows that become messages in one script: a few milliseconds of Redis
+	clearRows    = 200                    // messages that are taken back in one
+	clearSteps   = 20                     // scripts of those in one look
+	expandPushes = 16                     // goroutines that enqueue tasks
+	expandLease  = 2 * time.Second        // a dead expander is followed by another after this
+	expandEvery  = 250 * time.Millisecond // one look
+	redisTimeout = 5 * time.Second
+	clearAgain   = 30 * time.Second // messages of a cancelled campaign whose attempt failed come back meanwhile
+)
+
+// ExpanderConfig is what an Expander needs.
+type ExpanderConfig struct {
+	Redis   redis.UniversalClient // the caller closes it
+	Ledger  *ledger.Ledger
+	Senders []string
+	Window  int // messages of a sender's campaigns that may wait at a time
+	Every   time.Duration
+	Log     *zap.Logger
+}
+
+// Expander makes messages of campaigns' rows just in time: no more than its window wait at once, so that a pause stops the rest, and a
+// million rows take no more memory than their chunks. One process at a time does so for a sender.
+type Expander struct {
+	cfg   ExpanderConfig
+	queue *producer.Enqueuer
+	room  *ledger.Room
+	owner string
+}
+
+// NewExpander makes an expander.
+func NewExpander(cfg ExpanderConfig) *Expander {
+	if cfg.Log == nil {
+		cfg.Log = zap.NewNop()
+	}
+	if cfg.Every == 0 {
+		cfg.Every = expandEvery
+	}
+	return &Expander{cfg: cfg, queue: producer.NewEnqueuer(cfg.Redis), room: ledger.NewRoom(cfg.Redis), owner: message.NewID()}
+}
+
+// Run expands until ctx ends.
+func (e *Expander) Run(ctx context.Context) {
+	var group sync.WaitGroup
+	for _, s := range e.cfg.Senders {
+		group.Go(func() { e.sender(s).run(ctx) })
+	}
+	group.Wait()
+}
+
+func (e *Expander) sender(name string) *expansion {
+	return &expansion{Expander: e, sender: name, forms: map[string]*prepared{}}
+}
+
+// expansion is the part of an expander that belongs to one sender.
+type expansion struct {
+	*Expander
+	sender string
+	forms  map[string]*prepared
+}
+
+// prepared is what is kept of a campaign from one look to the next.
+type prepared struct {
+	form    *Form
+	window  Window
+	chunk   int64 // that rows is
+	rows    []Row // nil: none was read
+	cleared time.Time
+}
+
+func (x *expansion) run(ctx context.Context) {
+	ticker := time.NewTicker(x.cfg.Every)
+	defer ticker.Stop()
+	away := false
+	for {
+		err := x.step(ctx)
+		if failed := err != nil && ctx.Err() == nil; failed != away {
+			away = failed
+			x.cfg.Log.Warn("expander.trouble", zap.String("sender", x.sender), zap.Bool("on", away), zap.Error(err))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// step is one look at the sender's campaigns.
+func (x *expansion) step(ctx context.Context) error {
+	look, err := x.look(ctx)
+	if err != nil || !look.Leader {
+		return err
+	}
+	running := 0
+	for _, c := range look.Campaigns {
+		if c.Status == message.CampaignRunning && c.Expanded < c.Rows {
+			running++
+		}
+	}
+	var problems []error
+	open := map[string]bool{}
+	for _, c := range look.Campaigns {
+		open[c.ID] = true
+		if ctx.Err() == nil {
+			problems = append(problems, x.tend(ctx, c, look.Now, max(1, x.cfg.Window/max(1, running))))
+		}
+	}
+	for id := range x.forms {
+		if !open[id] {
+			delete(x.forms, id)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func (x *expansion) look(ctx context.Context) (ledger.CampaignLook, error) {
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	return x.cfg.Ledger.LookAtCampaigns(ctx, x.sender, x.owner, max(expandLease, 5*x.cfg.Every))
+}
+
+// tend does what there is to be done about a campaign: share is how many of its messages may wait.
+func (x *expansion) tend(ctx context.Context, c ledger.Campaign, now time.Time, share int) error {
+	p, err := x.prepare(c)
+	if err != nil {
+		return err
+	}
+	if c.KeepsNumbers() && (c.Complete || c.Status.Ended()) {
+		if err := x.cfg.Ledger.ForgetNumbers(ctx, c.Sender, c.ID); err != nil {
+			return err
+		}
+	}
+	open, err := x.keepWindow(ctx, c, p, now)
+	if err != nil {
+		return err
+	}
+	switch {
+	case c.Status == message.CampaignCancelled && c.Counts[message.Queued] > 0:
+		return x.clear(ctx, c, p, now)
+	case c.Status != message.CampaignRunning || now.Before(c.StartAt):
+		return nil
+	case !p.form.Expires.IsZero() && !now.Before(p.form.Expires):
+		return x.expand(ctx, c, p, 50*expandRows) // they end at once, and need no room
+	case !open:
+		return nil
+	}
+	if used, _ := x.room.Used(ctx); used >= ledger.FullForBulk {
+		return nil
+	}
+	n := share - int(c.Waiting())
+	if p.form.Rate > 0 {
+		n = min(n, c.May(p.form.Rate, now))
+	}
+	return x.expand(ctx, c, p, n)
+}
+
+func (x *expansion) prepare(c ledger.Campaign) (*prepared, error) {
+	if p := x.forms[c.ID]; p != nil {
+		return p, nil
+	}
+	d, err := DecodeDefinition(c.Definition)
+	if err != nil {
+		return nil, err
+	}
+	w, err := ParseWindow(d.Window, d.Zone)
+	if err != nil {
+		return nil, err
+	}
+	p := &prepared{form: NewForm(d), window: w}
+	x.forms[c.ID] = p
+	return p, nil
+}
+
+// keepWindow notes ahead when messages may be sent, which claims obey. It answers whether that is now.
+func (x *expansion) keepWindow(ctx context.Context, c ledger.Campaign, p *prepared, now time.Time) (bool, error) {
+	if p.window.Always() {
+		return true, nil
+	}
+	opens, closes := p.window.At(now)
+	reopens, _ := p.window.At(closes)
+	if !c.Noted(opens, closes, reopens) {
+		if err := x.cfg.Ledger.NoteWindow(ctx, c, opens, closes, reopens); err != nil {
+			return false, err
+		}
+	}
+	return !now.Before(opens), nil
+}
+
+// expand makes messages of the next n rows.
+func (x *expansion) expand(ctx context.Context, c ledger.Campaign, p *prepared, n int) error {
+	for chunk, offset := c.Chunk, c.Offset; n > 0 && chunk < c.Chunks && ctx.Err() == nil; {
+		rows, err := x.chunk(ctx, c, p, chunk)
+		if err != nil {
+			return err
+		}
+		some := rows[min(int(offset), len(rows)):]
+		some = some[:min(n, expandRows, len(some))]
+		q := ledger.Expansion{
+			Sender: c.Sender, ID: c.ID, Chunk: chunk, Offset: offset, Ends: int(offset)+len(some) == len(rows), Rate: p.form.Rate,
+		}
+		for _, r := range some {
+			m, err := p.form.Message(r)
+			if err != nil { // it was read before it was taken in; without media it ends as a dead letter
+				x.cfg.Log.Error("campaign.row", zap.String("campaign", c.ID), zap.Int64("line", r.Line), zap.Error(err))
+			}
+			q.Messages, q.Lines = append(q.Messages, m), append(q.Lines, lineID(c.ID, r.Line))
+		}
+		moved, err := x.batch(ctx, q, p.form.Priority)
+		if err != nil || moved {
+			return err
+		}
+		n -= len(some)
+		if offset += int64(len(some)); q.Ends {
+			chunk, offset = chunk+1, 0
+		}
+	}
+	return nil
+}
+
+// batch makes some messages and enqueues their tasks: once begun it is finished. A task that is lost the sweeper replaces.
+func (x *expansion) batch(ctx context.Context, q ledger.Expansion, priority message.Priority) (moved bool, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), redisTimeout)
+	defer cancel()
+	tasks, moved, err := x.cfg.Ledger.ExpandCampaign(ctx, q)
+	if err != nil {
+		return false, err
+	}
+	next := make(chan message.Task)
+	var group sync.WaitGroup
+	for range min(expandPushes, len(tasks)) {
+		group.Go(func() {
+			for t := range next {
+				if err := x.queue.Enqueue(ctx, t, priority); err != nil {
+					x.cfg.Log.Warn("campaign.not_enqueued", zap.String("id", t.ID), zap.String("sender", t.Sender), zap.Error(err),
+						zap.String("follows", "the sweeper will enqueue it"))
+				}
+			}
+		})
+	}
+	for _, t := range tasks {
+		next <- t
+	}
+	close(next)
+	group.Wait()
+	return moved, nil
+}
+
+// chunk reads the rows of a chunk, unless they are those that were read last.
+func (x *expansion) chunk(ctx context.Context, c ledger.Campaign, p *prepared, n int64) ([]Row, error) {
+	if p.rows != nil && p.chunk == n {
+		return p.rows, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	lines, err := x.cfg.Ledger.CampaignRows(ctx, c.Sender, c.ID, n)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := decodeRows(lines, len(p.form.Columns))
+	if err != nil {
+		return nil, err
+	}
+	p.chunk, p.rows = n, rows
+	return rows, nil
+}
+
+// clear takes the messages of a cancelled campaign back, those that were made last first, since most of them wait.
+func (x *expansion) clear(ctx context.Context, c ledger.Campaign, p *prepared, now time.Time) error {
+	chunk, row, done := c.Cursor()
+	if done {
+		if now.Sub(p.cleared) < clearAgain {
+			return nil
+		}
+		chunk, row = c.Chunk, c.Offset
+	}
+	left := c.Counts[message.Queued]
+	for range clearSteps {
+		for row == 0 && chunk > 0 {
+			rows, err := x.chunk(ctx, c, p, chunk-1)
+			if err != nil {
+				return err
+			}
+			chunk, row = chunk-1, int64(len(rows))
+		}
+		var ids [][2]string
+		if row > 0 {
+			rows, err := x.chunk(ctx, c, p, chunk)
+			if err != nil {
+				return err
+			}
+			from := max(0, row-clearRows)
+			ids = pairsOf(c.ID, rows[from:min(row, int64(len(rows)))])
+			row = from
+		}
+		done = row == 0 && chunk == 0
+		n, err := x.cfg.Ledger.ClearCampaign(ctx, c.Sender, c.ID, chunk, row, done, ids)
+		if err != nil {
+			return err
+		}
+		if left -= int64(n); done || left <= 0 {
+			if done {
+				p.cleared = now
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
+// pairsOf are the ids under which rows' messages are found.
+func pairsOf(campaign string, rows []Row) [][2]string {
+	ids := make([][2]string, len(rows))
+	for i, r := range rows {
+		ids[i] = [2]string{MessageID(campaign, r), lineID(campaign, r.Line)}
+	}
+	return ids
+}

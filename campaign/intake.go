@@ -1,0 +1,524 @@
+package campaign
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc64"
+	"io"
+	"math"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/gupdispatch/gupdispatch/ledger"
+	"github.com/gupdispatch/gupdispatch/message"
+	"github.com/gupdispatch/gupdispatch/producer"
+)
+
+const (
+	chunkLines  = 1000            // lines of a file in one chunk
+	readerLease = 5 * time.Second // how long a file's reader keeps others out after its last chunk
+	busyPause   = 250 * time.Millisecond
+	retryMemory = 30 * time.Second // when it is worth trying again with a full Redis
+)
+
+// Intake reads files of rows into the ledger.
+type Intake struct {
+	Ledger *ledger.Ledger
+	Room   *ledger.Room // how full Redis is; nil: not asked
+	Region string       // in which national numbers are read; empty takes international ones only
+}
+
+// File is a file of rows, and how to read it.
+type File struct {
+	In       io.Reader
+	Format   Format
+	Strict   bool                  // the first row that is rejected ends it all
+	DryRun   bool                  // read and check only
+	Reject   func(Rejection) error // told of each row that is not sent to, before its chunk is taken in; nil: nobody is
+	Progress func(Taken)           // told after each chunk; nil: nobody is
+}
+
+// Taken tells how far a file was read, and what came of it.
+type Taken struct {
+	ID       string
+	Status   message.CampaignStatus // empty in a dry run
+	Lines    int64
+	Accepted int64
+	Rejected int64
+	Before   int64 // lines of an earlier call, which this one went on behind
+	Existing bool  // the whole file had been read before
+}
+
+// ConflictError says that the id belongs to a campaign that sends something else.
+type ConflictError struct {
+	ID     string
+	Status message.CampaignStatus
+}
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("campaign id %q belongs to a campaign with another definition (it is %s): use another id", e.ID, e.Status)
+}
+
+// StrictError says that nothing is sent because of one row.
+type StrictError struct{ Rejection }
+
+func (e *StrictError) Error() string {
+	return fmt.Sprintf("line %d: %s; nothing of the campaign is sent, as --strict asks for: correct the file and give it another campaign id", e.Line, e.Reason)
+}
+
+// Take reads a file for a campaign, which Normalise has passed, chunk by chunk. Called again after it was interrupted, with the same
+// definition and file, it goes on where it was. Nothing is sent before the whole file was read.
+func (in *Intake) Take(ctx context.Context, d Definition, f File) (Taken, error) {
+	t := &taking{Intake: in, form: NewForm(d), file: f, owner: message.NewID(), done: Taken{ID: d.ID}}
+	if f.DryRun {
+		t.seen = map[uint64]bool{}
+		return t.done, t.readAll(ctx)
+	}
+	if err := t.begin(ctx); err != nil || t.done.Existing {
+		return t.done, err
+	}
+	if err := t.readAll(ctx); err != nil {
+		return t.done, err
+	}
+	err := patient(ctx, func() (err error) {
+		t.done.Status, err = in.Ledger.ReadyCampaign(ctx, d.Sender, d.ID, t.owner, t.done.Lines)
+		return err
+	})
+	if err != nil {
+		return t.done, err
+	}
+	// What is left here the expander drops.
+	return t.done, in.Ledger.ForgetNumbers(ctx, d.Sender, d.ID)
+}
+
+// taking is one call of Take.
+type taking struct {
+	*Intake
+	form  *Form
+	file  File
+	owner string
+	done  Taken
+	sum   string          // over the lines of the earlier call
+	seen  map[uint64]bool // of a dry run: what was read
+}
+
+// begin creates the campaign, or finds out how far it was read.
+func (t *taking) begin(ctx context.Context) error {
+	d := t.form.Definition
+	text, err := d.Encode()
+	if err != nil {
+		return fmt.Errorf("the definition of campaign %s cannot be written: %w", d.ID, err)
+	}
+	c, isNew, err := t.Ledger.CreateCampaign(ctx, ledger.NewCampaign{
+		Sender: d.Sender, ID: d.ID, Definition: text, Template: d.Template, Priority: d.Priority, StartAt: d.StartAt,
+	})
+	if err != nil {
+		return err
+	}
+	t.done.Status = c.Status
+	if isNew {
+		return nil
+	}
+	if same, err := sameCampaign(c.Definition, d); err != nil || !same {
+		return errors.Join(err, &ConflictError{ID: d.ID, Status: c.Status})
+	}
+	t.done.Lines, t.done.Before, t.done.Accepted, t.done.Rejected, t.sum = c.Lines, c.Lines, c.Rows, c.Rejected, c.Sum
+	switch {
+	case c.Complete:
+		t.done.Existing = true
+	case c.Status.Ended():
+		return &ledger.IntakeError{Status: c.Status}
+	}
+	return nil
+}
+
+// sameCampaign compares definitions. Times do not count, which are often said as so long from now: those that were said first stand.
+func sameCampaign(known string, d Definition) (bool, error) {
+	k, err := DecodeDefinition(known)
+	if err != nil {
+		return false, err
+	}
+	k.StartAt, k.Expires, d.StartAt, d.Expires = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	a, _ := k.Encode()
+	b, _ := d.Encode()
+	return a == b, nil
+}
+
+// batch is the lines of one chunk, and what was made of them.
+type batch struct {
+	lines []line
+	last  int64  // line that was read
+	sum   string // over all lines up to it
+	err   error  // that ended the reading
+
+	checked  chan struct{} // closed when what follows is there
+	rows     []Row
+	packed   []byte
+	rejected []Rejection
+}
+
+// readAll reads the file and takes its chunks in. Lines are checked on all cores, and taken in in their order.
+func (t *taking) readAll(parent context.Context) error {
+	ctx, cancel := context.WithCancel(parent)
+	defer cancel()
+	in := newLines(t.file.In)
+	check, order := make(chan *batch), make(chan *batch, 2*runtime.GOMAXPROCS(0))
+	ready := make(chan reader, 1)
+	var group sync.WaitGroup
+	// Not waited for: a terminal or a pipe may keep it waiting for as long as it likes, and only the input's end can end that.
+	go t.read(ctx, in, ready, check, order)
+	for range runtime.GOMAXPROCS(0) {
+		group.Go(func() {
+			var r reader
+			select {
+			case known, ok := <-ready:
+				if !ok {
+					return
+				}
+				r = known
+				ready <- r // for the next one
+			case <-ctx.Done():
+				return
+			}
+			for {
+				select {
+				case b, ok := <-check:
+					if !ok {
+						return
+					}
+					t.check(r, b)
+				case <-ctx.Done():
+					return
+				}
+			}
+		})
+	}
+	defer func() {
+		cancel()
+		group.Wait()
+	}()
+	for {
+		var b *batch
+		select {
+		case b = <-order:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if b.err != nil {
+			if errors.Is(b.err, io.EOF) {
+				return nil
+			}
+			return b.err
+		}
+		select {
+		case <-b.checked:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if err := t.take(ctx, b); err != nil {
+			return err
+		}
+	}
+}
+
+var crcTable = crc64.MakeTable(crc64.ECMA)
+
+// read cuts the file into batches. The last one it sends has only an error, which may be io.EOF.
+func (t *taking) read(ctx context.Context, in *lines, ready chan reader, check, order chan<- *batch) {
+	send := func(b *batch) bool {
+		if b.err == nil {
+			select {
+			case check <- b:
+			case <-ctx.Done():
+				return false
+			}
+		}
+		select {
+		case order <- b:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	sum := uint64(0)
+	next := func() (line, error) {
+		l, err := in.next()
+		if err == nil {
+			sum = crc64.Update(crc64.Update(sum, crcTable, l.text), crcTable, []byte{'\n'})
+		}
+		return l, err
+	}
+	r, err := t.reader(next)
+	if err != nil {
+		close(ready)
+		send(&batch{err: err})
+		return
+	}
+	ready <- r
+	fail := func(err error) { send(&batch{err: err}) }
+	for in.number < t.done.Before {
+		if _, err := next(); err != nil {
+			fail(t.changed())
+			return
+		}
+	}
+	if t.done.Before > 0 && sumText(sum) != t.sum {
+		fail(t.changed())
+		return
+	}
+	for {
+		b := &batch{checked: make(chan struct{})}
+		var err error
+		for int64(len(b.lines)) < chunkLines {
+			var l line
+			if l, err = next(); err != nil {
+				break
+			}
+			b.lines = append(b.lines, l)
+		}
+		if b.last, b.sum = in.number, sumText(sum); b.last > t.done.Before && (len(b.lines) > 0 || in.number == 1) && !send(b) {
+			return
+		}
+		if err != nil {
+			fail(err)
+			return
+		}
+	}
+}
+
+func sumText(sum uint64) string { return strconv.FormatUint(sum, 16) }
+
+func (t *taking) changed() error {
+	return &headerError{fmt.Sprintf("the file is not the one that the first %d lines of this campaign were read from: give the same one, or another campaign id", t.done.Before)}
+}
+
+// reader reads the header, if the format has one.
+func (t *taking) reader(next func() (line, error)) (reader, error) {
+	if t.file.Format == NDJSON {
+		return jsonReader{t.form.Columns}, nil
+	}
+	header, err := next()
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, &headerError{"the file is empty: its first line must be a header that names the column of the numbers to"}
+	case err != nil:
+		return nil, err
+	case header.err != nil:
+		return nil, &headerError{"the header, line 1, " + header.err.Error()}
+	}
+	return newCSVReader(header.text, t.form.Columns)
+}
+
+// check makes rows of a batch's lines, and tells those apart that are in it twice.
+func (t *taking) check(r reader, b *batch) {
+	defer close(b.checked)
+	numbers, ids := make(map[string]int64, len(b.lines)), map[string]int64{}
+	for _, l := range b.lines {
+		row, err := t.rowOf(r, l)
+		if errors.Is(err, errBlank) {
+			continue
+		}
+		if err == nil {
+			key := message.NumberKey(row.To)
+			if first, twice := numbers[key]; twice {
+				err = fmt.Errorf("to: its number stands in line %d already", first)
+			} else if first, twice := ids[row.ID]; twice && row.ID != "" {
+				err = fmt.Errorf("id: it stands in line %d already", first)
+			} else {
+				numbers[key], ids[row.ID] = l.number, l.number
+			}
+		}
+		if err != nil {
+			b.rejected = append(b.rejected, Rejection{Line: l.number, Reason: err.Error()})
+			continue
+		}
+		b.rows = append(b.rows, row)
+	}
+	b.pack()
+}
+
+var errBlank = errors.New("blank")
+
+func (t *taking) rowOf(r reader, l line) (Row, error) {
+	if l.err != nil {
+		return Row{}, l.err
+	}
+	if len(l.text) == 0 {
+		return Row{}, errBlank
+	}
+	said, err := r.read(l.text)
+	if err != nil {
+		return Row{}, err
+	}
+	return t.form.row(l.number, said, t.Region)
+}
+
+func (b *batch) pack() {
+	b.packed = nil
+	if len(b.rows) > 0 {
+		b.packed = ledger.PackChunk(encodeRows(b.rows))
+	}
+}
+
+// take takes one batch in. What is rejected is told before: should this process end between, it is told twice rather than not at all.
+func (t *taking) take(ctx context.Context, b *batch) error {
+	if err := t.reject(ctx, b.rejected); err != nil {
+		return err
+	}
+	if t.file.DryRun {
+		return t.pretend(ctx, b)
+	}
+	if err := t.room(ctx); err != nil {
+		return err
+	}
+	for {
+		clashes, err := t.add(ctx, b)
+		if err != nil {
+			return err
+		}
+		if len(clashes) == 0 {
+			break
+		}
+		if err := t.reject(ctx, b.without(clashes)); err != nil {
+			return err
+		}
+	}
+	t.accepted(b)
+	return nil
+}
+
+func (t *taking) accepted(b *batch) {
+	t.done.Lines, t.done.Accepted = b.last, t.done.Accepted+int64(len(b.rows))
+	if t.file.Progress != nil {
+		t.file.Progress(t.done)
+	}
+}
+
+// add hands a batch to the ledger.
+func (t *taking) add(ctx context.Context, b *batch) (clashes []ledger.Clash, err error) {
+	chunk := ledger.CampaignChunk{
+		Sender: t.form.Sender, ID: t.form.ID, Owner: t.owner, Lease: readerLease, After: t.done.Lines, Lines: b.last, Sum: b.sum,
+		Rejected: t.done.Rejected, Packed: b.packed, Rows: make([]ledger.CampaignRow, len(b.rows)),
+	}
+	for i, r := range b.rows {
+		chunk.Rows[i] = ledger.CampaignRow{To: r.To, ID: r.ID}
+	}
+	err = patient(ctx, func() (err error) {
+		clashes, err = t.Ledger.AddRows(ctx, chunk)
+		return err
+	})
+	return clashes, err
+}
+
+// patient repeats what is refused because another process reads the file: it may have been killed a moment ago, and its time runs out.
+func patient(ctx context.Context, try func() error) error {
+	for waited := time.Duration(0); ; waited += busyPause {
+		err := try()
+		var refused *ledger.IntakeError
+		if !errors.As(err, &refused) || refused.Status != "" || waited > readerLease {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(busyPause):
+		}
+	}
+}
+
+// without takes rows out of the batch, and says why.
+func (b *batch) without(clashes []ledger.Clash) (rejected []Rejection) {
+	why := map[int]string{}
+	for _, c := range clashes {
+		switch c.What {
+		case "number":
+			why[c.Row] = "to: its number stands in an earlier line"
+		case "id":
+			why[c.Row] = "id: it stands in an earlier line"
+		default:
+			why[c.Row] = "id: another message has it"
+		}
+	}
+	rest := b.rows[:0:0]
+	for i, r := range b.rows {
+		if reason, out := why[i]; out {
+			rejected = append(rejected, Rejection{Line: r.Line, Reason: reason})
+		} else {
+			rest = append(rest, r)
+		}
+	}
+	b.rows = rest
+	b.pack()
+	return rejected
+}
+
+func (t *taking) reject(ctx context.Context, rejected []Rejection) error {
+	for _, r := range rejected {
+		t.done.Rejected++
+		if t.file.Reject != nil {
+			if err := t.file.Reject(r); err != nil {
+				return err
+			}
+		}
+		if t.file.Strict {
+			return errors.Join(&StrictError{r}, t.giveUp(ctx, r))
+		}
+	}
+	return nil
+}
+
+// giveUp ends a campaign that must be all or nothing.
+func (t *taking) giveUp(ctx context.Context, r Rejection) error {
+	if t.file.DryRun {
+		return nil
+	}
+	why := fmt.Sprintf("strict: line %d was rejected", r.Line)
+	st, err := t.Ledger.SteerCampaign(ctx, t.form.Sender, t.form.ID, message.CampaignCancel, why, "")
+	t.done.Status = st
+	return err
+}
+
+// pretend is take without a ledger: what was read is kept here, 8 bytes and some for each row.
+func (t *taking) pretend(ctx context.Context, b *batch) error {
+	var clashes []ledger.Clash
+	for i, r := range b.rows {
+		number, _ := strconv.ParseUint(message.NumberKey(r.To), 10, 64)
+		id := crc64.Checksum([]byte(r.ID), crcTable) | 1<<63 // numbers have no more than 15 digits
+		switch {
+		case t.seen[number]:
+			clashes = append(clashes, ledger.Clash{Row: i, What: "number"})
+		case r.ID != "" && t.seen[id]:
+			clashes = append(clashes, ledger.Clash{Row: i, What: "id"})
+		default:
+			t.seen[number] = true
+			if r.ID != "" {
+				t.seen[id] = true
+			}
+		}
+	}
+	if len(clashes) > 0 {
+		if err := t.reject(ctx, b.without(clashes)); err != nil {
+			return err
+		}
+	}
+	t.accepted(b)
+	return nil
+}
+
+// room refuses more rows while Redis is as full as it may be for bulk.
+func (t *taking) room(ctx context.Context) error {
+	if t.Room == nil {
+		return nil
+	}
+	if used, _ := t.Room.Used(ctx); used >= ledger.FullForBulk {
+		return &producer.FullError{
+			What: fmt.Sprintf("Redis's memory is %.0f %% full, and from %.0f %% on no rows are taken in, of which %d lines are: give Redis more maxmemory, or wait until messages are sent and retired",
+				math.Floor(100*used), 100*ledger.FullForBulk, t.done.Lines),
+			RetryAfter: retryMemory,
+		}
+	}
+	return nil
+}

@@ -1,0 +1,47 @@
+-- campaign_steer pauses, resumes or cancels a campaign.
+-- ARGV: 2 id, 3 'pause' | 'resume' | 'cancel', 4 why, 5 who
+-- Returns: {'ok', state} | {'gone'} | {'no', state} | {'reading'}: its rows are still being read | {'held', code}: its template is
+local id, event = ARGV[2], ARGV[3]
+local c = camp(id)
+if not c then return { 'gone' } end
+local scope, hold = 'campaign:' .. id, held()
+if event == 'pause' and c.st == 'paused' and c.by ~= 'template' or event == 'resume' and c.st == 'running'
+  or event == 'cancel' and c.st == 'cancelled' then
+  return { 'ok', c.st }
+end
+if event == 'pause' and not c['in'] and c.st ~= 'completed' and c.st ~= 'cancelled' then return { 'reading' } end
+local st = after(c.st, event)
+if event == 'pause' and c.st == 'paused' then st = 'paused' end -- a person's pause outlives the template's
+if not st then return { 'no', c.st } end
+
+if event == 'resume' then
+  local h = hold.hold_of('template:' .. c.tp)
+  if hold.active(h) then return { 'held', h.code } end
+end
+if event == 'pause' then
+  -- What has become a message already waits behind a hold, as behind any other, except that nobody is alerted of what a person did.
+  hold.keep_hold(scope, { reason = 'paused', code = '', note = ARGV[4], priorities = '', since = now, by = ARGV[5], span = 0, most = 0,
+    tries = 0, ['until'] = 0 })
+else
+  local h = hold.hold_of(scope)
+  if hold.active(h) then
+    h.ended = now
+    hold.keep_hold(scope, h)
+  end
+end
+if event == 'resume' then
+  redis.call('HDEL', camp_key(id), 're', 'by')
+  turn(id, c, st)
+else
+  turn(id, c, st, 're', ARGV[4], 'by', ARGV[5])
+end
+if event == 'cancel' then
+  local left = num(c.ro) - num(c.xp)
+  redis.call('HSET', camp_key(id), 'cc', num(c.cu), 'cf', num(c.of))
+  count('queued', -left)
+  count('cancelled', left)
+  count('rows', -left)
+  tally(id, 'queued', -left)
+  tally(id, 'cancelled', left)
+end
+return { 'ok', st }
