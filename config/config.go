@@ -15,10 +15,11 @@ type Config struct {
 	InDoubt InDoubt                   `koanf:"in_doubt"`
 	Ledger  Ledger                    `koanf:"ledger"`
 	// Codes overrides the error table: Gupshup's code ("1002", "http_429") to the name of a class.
-	Codes   map[string]string `koanf:"codes"`
-	Alerts  Alerts            `koanf:"alerts"`
-	Log     Log               `koanf:"log"`
-	Senders []Sender          `koanf:"senders"`
+	Codes    map[string]string `koanf:"codes"`
+	Campaign Campaign          `koanf:"campaign"`
+	Alerts   Alerts            `koanf:"alerts"`
+	Log      Log               `koanf:"log"`
+	Senders  []Sender          `koanf:"senders"`
 }
 
 // ByPriority holds one value for each priority of a message.
@@ -123,6 +124,11 @@ type Ledger struct {
 	DeadRetention time.Duration `koanf:"dead_retention"`
 }
 
+// Campaign is what campaigns have in common.
+type Campaign struct {
+	Window int `koanf:"window"` // messages of a sender's campaigns that wait at a time; all other rows wait in their chunks
+}
+
 // Alerts is where operators are told that something of a sender is held, and that it is over.
 type Alerts struct {
 	URL           string `koanf:"url"` // "" tells nobody
@@ -152,6 +158,7 @@ type Sender struct {
 	Rate             float64            `koanf:"rate"`               // messages per second, all replicas together
 	Burst            int                `koanf:"burst"`              // messages that may leave at once after a pause
 	DefaultRegion    string             `koanf:"default_region"`     // ISO 3166 alpha-2, to read national numbers by; "" takes international ones only
+	Timezone         string             `koanf:"timezone"`           // of its campaigns' sending windows, such as Asia/Kolkata; "" is UTC
 	CallbackTokenEnv string             `koanf:"callback_token_env"` // "" takes no callbacks
 	CallbackAllow    Networks           `koanf:"callback_allow"`     // where callbacks may come from; none means from everywhere
 	CheckSession     bool               `koanf:"check_session"`      // session messages only to who wrote within the last 24 hours

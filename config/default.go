@@ -39,7 +39,9 @@ func Default() Config {
 			ByPriority: ByPriority[string]{Critical: "resend", Default: "resend", Bulk: "hold"},
 		},
 		Ledger: Ledger{Retention: 7 * day, DeadRetention: 90 * day},
-		Log:    Log{Level: "info", Format: "json"},
+		// A tenth of a megabyte and some seconds of the fastest senders.
+		Campaign: Campaign{Window: 2000},
+		Log:      Log{Level: "info", Format: "json"},
 	}
 }
 

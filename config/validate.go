@@ -119,6 +119,7 @@ func (p *Problems) messages(c *Config) {
 	})
 	p.positive("ledger.retention", c.Ledger.Retention)
 	p.positive("ledger.dead_retention", c.Ledger.DeadRetention)
+	p.between("campaign.window", c.Campaign.Window, 1, 1_000_000)
 }
 
 func eachPriority[T any](b ByPriority[T], check func(priority string, value T)) {

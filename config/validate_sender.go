@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"time"
+	_ "time/tzdata" // a container may have none
 )
 
 // maxRate bounds a sender's messages per second; Meta's highest tier gives a number 1,000.
@@ -50,6 +52,9 @@ func (p *Problems) sender(at string, s Sender) {
 	p.between(at+".burst", s.Burst, 1, maxRate)
 	if s.DefaultRegion != "" && !region.MatchString(s.DefaultRegion) {
 		p.add(at+".default_region", "write a country's two letters, such as IN, or nothing", "%s is not a region", show(s.DefaultRegion))
+	}
+	if _, err := time.LoadLocation(s.Timezone); err != nil || s.Timezone == "Local" {
+		p.add(at+".timezone", "write a zone such as Asia/Kolkata, or nothing for UTC", "%s is not a time zone", show(s.Timezone))
 	}
 	if s.CallbackTokenEnv != "" {
 		p.variable(at+".callback_token_env", s.CallbackTokenEnv, "the variable that holds the token of Gupshup's callback URL")

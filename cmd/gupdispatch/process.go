@@ -112,6 +112,10 @@ func (a *app) run(ctx context.Context, d door) error {
 		group.Go(func() error { return server.Serve(ctx) })
 	}
 	group.Go(func() error { return w.Run(ctx) })
+	group.Go(func() error {
+		a.expander().Run(ctx)
+		return nil
+	})
 	group.Go(func() error { return runNotifier(ctx, notifier) })
 	return a.ended(ctx, group.Wait)
 }

@@ -28,6 +28,7 @@ type messageView struct {
 	SendAt     stamp             `json:"send_at,omitzero"`
 	ExpiresAt  stamp             `json:"expires_at,omitzero"`
 	Metadata   map[string]string `json:"metadata,omitempty"`
+	Campaign   string            `json:"campaign,omitempty"`
 }
 
 type attemptView struct {
@@ -53,7 +54,7 @@ func viewOf(r ledger.Record, reveal bool) messageView {
 		MessageID: r.MessageID, Code: r.Code, Class: r.Class, Reason: r.Reason,
 		Attempts: make([]attemptView, len(r.Attempts)), Receipts: make([]receiptView, len(r.Receipts)), Fallback: r.FellBack,
 		CreatedAt: stamp(r.CreatedAt), UpdatedAt: stamp(r.UpdatedAt), SendAt: stamp(r.SendAt), ExpiresAt: stamp(r.ExpiresAt),
-		Metadata: r.Metadata,
+		Metadata: r.Metadata, Campaign: r.Campaign,
 	}
 	if v.UpdatedAt.IsZero() {
 		v.UpdatedAt = v.CreatedAt // nothing has happened since

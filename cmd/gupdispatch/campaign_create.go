@@ -1,0 +1,327 @@
+package main
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gupdispatch/gupdispatch/campaign"
+	"github.com/gupdispatch/gupdispatch/config"
+	"github.com/gupdispatch/gupdispatch/ledger"
+	"github.com/gupdispatch/gupdispatch/message"
+)
+
+// createFlags describe a campaign and its file.
+type createFlags struct {
+	id, sender, template, csv, ndjson, media, priority, startAt, expiresAt, window, zone, rejects string
+	params                                                                                        []string
+	rate                                                                                          float64
+	strict, dryRun, watch, json                                                                   bool
+}
+
+func newCampaignCreateCommand(e *env) *cobra.Command {
+	var f createFlags
+	c := &cobra.Command{
+		Use: "create", Short: "Read a file of recipients and send each a template", Args: exactly(0, ""),
+		Long: "Read recipients from CSV (a header, then a row on each line) or NDJSON (an object on each line), and send each the template. The\n" +
+			"column to is the number; {column} in a --param stands for what a row has there. Columns id and media, if there are any, are the\n" +
+			"message's own id and its media. Rows that cannot be sent, and numbers that were there already, go to a file with line and reason;\n" +
+			"the rest goes on. Nothing is sent before the whole file was read. Run again with the same --id after it was interrupted, the\n" +
+			"command goes on where it was, and no row is taken twice.",
+		Example: `  gupdispatch campaign create --id spring --sender shop --template c6aecef6-… --param "{name}" --param 20% --csv people.csv --dry-run
+  gupdispatch campaign create --id spring --sender shop --template c6aecef6-… --param "{name}" --csv - --rate 15 --window 09:00-21:00 < people.csv`,
+		RunE: func(c *cobra.Command, _ []string) error { return e.createCampaign(c.Context(), f) },
+	}
+	senderFlag(c, &f.sender, "the sender; may be left out if there is only one")
+	fs := c.Flags()
+	fs.StringVar(&f.id, "id", "", "the campaign's `id`; made for you if absent, but then an interrupted file cannot be gone on with")
+	fs.StringVar(&f.template, "template", "", "the template's `UUID` at Gupshup")
+	fs.StringArrayVar(&f.params, "param", nil, "a parameter of the template, in order: `text`, in which {column} stands for what a row has there")
+	fs.StringVar(&f.csv, "csv", "", "a CSV `file` with a header, or - for standard input")
+	fs.StringVar(&f.ndjson, "ndjson", "", "a `file` with a JSON object on each line, or -")
+	fs.StringVar(&f.media, "media", "", "the template's header, as `JSON`; {column} in it as in --param")
+	fs.StringVar(&f.priority, "priority", string(message.Bulk), "critical, default or bulk")
+	fs.Float64Var(&f.rate, "rate", 0, "messages per second, below the sender's `rate` (default: the sender's)")
+	fs.StringVar(&f.startAt, "start-at", "", "not before this `time` (RFC 3339, or how long from now: 30m, 2d)")
+	fs.StringVar(&f.expiresAt, "expires-at", "", "what was not sent at this `time` never is")
+	fs.StringVar(&f.window, "window", "", "the `part` of each day in which messages go, such as 09:00-21:00")
+	fs.StringVar(&f.zone, "timezone", "", "the window's `zone`, such as Asia/Kolkata (default: the sender's timezone)")
+	fs.StringVar(&f.rejects, "rejects", "", "the `file` for rows that are not sent to (default ID.rejects.csv, written if there are any)")
+	fs.BoolVar(&f.strict, "strict", false, "send nothing at all if one row is wrong")
+	fs.BoolVar(&f.dryRun, "dry-run", false, "only read and check the file")
+	fs.BoolVar(&f.watch, "watch", false, "show its progress until it ends")
+	jsonFlag(c, &f.json)
+	return c
+}
+
+// created is what the command prints with --json; the first four names are part of the contract.
+type created struct {
+	ID       string                 `json:"id"`
+	Status   message.CampaignStatus `json:"status"`
+	Accepted int64                  `json:"accepted"`
+	Rejected int64                  `json:"rejected"`
+	Lines    int64                  `json:"lines"`
+	Rejects  string                 `json:"rejects,omitempty"` // the file
+	DryRun   bool                   `json:"dry_run,omitempty"`
+}
+
+func (e *env) createCampaign(ctx context.Context, f createFlags) error {
+	if (f.csv == "") == (f.ndjson == "") {
+		return usagef("name one file of recipients, with --csv or with --ndjson")
+	}
+	if f.template == "" {
+		return usagef("--template is missing: campaigns send templates, to people who may not have written within a day")
+	}
+	a, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	s, err := a.theSender(f.sender)
+	if err != nil {
+		return err
+	}
+	d, err := f.definition(s, e.now())
+	if err != nil {
+		return err
+	}
+	c := &creating{app: a, flags: f, sender: s, definition: d}
+	if err := c.forecast(); err != nil {
+		return err
+	}
+	if f.strict && !f.dryRun && c.name() != "-" {
+		if _, err := c.take(ctx, true); err != nil { // before anything is taken in
+			return strictly(err)
+		}
+	}
+	done, err := c.take(ctx, f.dryRun)
+	if err := c.closeRejects(err); err != nil {
+		return strictly(err)
+	}
+	if err := c.tell(done); err != nil || !f.watch || f.dryRun {
+		return err
+	}
+	return a.watchCampaign(ctx, s.Name, d.ID, watchFlags{every: time.Second})
+}
+
+// strictly says of a file's first wrong row that the rest was not looked at.
+func strictly(err error) error {
+	var strict *campaign.StrictError
+	if errors.As(err, &strict) {
+		return fmt.Errorf("%w; --dry-run without --strict lists all that is wrong", err)
+	}
+	return err
+}
+
+// definition is what the flags say about the campaign.
+func (f createFlags) definition(s config.Sender, now time.Time) (d campaign.Definition, err error) {
+	d = campaign.Definition{
+		ID: f.id, Sender: s.Name, Template: f.template, Params: f.params, Media: json.RawMessage(f.media),
+		Priority: message.Priority(f.priority), Rate: f.rate, Window: f.window,
+	}
+	if d.Window != "" {
+		if d.Zone = f.zone; d.Zone == "" {
+			d.Zone = s.Timezone
+		}
+	}
+	if d.StartAt, err = futureTime("start-at", f.startAt, now); err != nil {
+		return d, err
+	}
+	if d.Expires, err = futureTime("expires-at", f.expiresAt, now); err != nil {
+		return d, err
+	}
+	if f.rate > s.Rate {
+		return d, usagef("--rate %v is above the sender's own, %v: leave it out, or write less", f.rate, s.Rate)
+	}
+	return d, d.Normalise(now)
+}
+
+// creating is one run of the command.
+type creating struct {
+	*app
+	flags      createFlags
+	sender     config.Sender
+	definition campaign.Definition
+
+	rejects *os.File // nil: none was rejected yet
+	rows    *csv.Writer
+}
+
+func (c *creating) name() string {
+	if c.flags.csv != "" {
+		return c.flags.csv
+	}
+	return c.flags.ndjson
+}
+
+// forecast says beforehand how long it will take, and warns of what will not fit. Of standard input nobody knows how long it is.
+func (c *creating) forecast() error {
+	if c.name() == "-" {
+		return nil
+	}
+	in, err := c.env.input(c.name(), "the file of recipients")
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	n, err := countLines(in)
+	if err != nil {
+		return fmt.Errorf("the file of recipients cannot be read: %w", err)
+	}
+	if c.flags.csv != "" {
+		n-- // the header
+	}
+	return c.plan(n)
+}
+
+// plan tells how long so many recipients take.
+func (c *creating) plan(n int64) error {
+	p, err := campaign.PlanFor(c.definition, max(0, n), c.sender.Rate, 0, c.env.now())
+	if err != nil || n <= 0 {
+		return err
+	}
+	end := ""
+	if p.Days > 1 || p.Starts.Sub(c.env.now()) > time.Minute {
+		end = fmt.Sprintf(", from %s until about %s", stamp(p.Starts), stamp(p.Ends))
+	}
+	c.env.note("%s recipients at %v/s take %s%s", thousands(p.Recipients), p.Rate, roughly(p.Takes), end)
+	if p.Days > 1 && c.definition.Window != "" {
+		c.env.note("that does not fit into one window of %s: it goes on the next day", c.definition.Window)
+	}
+	if p.Late {
+		c.env.note("it does not fit before --expires-at: what is not sent until then never is")
+	}
+	return nil
+}
+
+func countLines(in io.Reader) (n int64, err error) {
+	buf := make([]byte, 256<<10)
+	last := byte('\n')
+	for {
+		k, err := in.Read(buf)
+		for _, b := range buf[:k] {
+			if b == '\n' {
+				n++
+			}
+			last = b
+		}
+		if errors.Is(err, io.EOF) {
+			if last != '\n' {
+				n++
+			}
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+// roughly is a duration as people say it.
+func roughly(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d seconds", int(d.Round(time.Second).Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d minutes", int(d.Round(time.Minute).Minutes()))
+	}
+	return fmt.Sprintf("%.1f hours", d.Hours())
+}
+
+// take reads the file, and takes its rows in unless it is only for checking.
+func (c *creating) take(ctx context.Context, dryRun bool) (campaign.Taken, error) {
+	in, err := c.env.input(c.name(), "the file of recipients")
+	if err != nil {
+		return campaign.Taken{}, err
+	}
+	defer in.Close()
+	file := campaign.File{In: in, Format: campaign.CSV, Strict: c.flags.strict, DryRun: dryRun, Reject: c.reject}
+	if c.flags.ndjson != "" {
+		file.Format = campaign.NDJSON
+	}
+	if told := c.env.now(); !c.flags.json {
+		file.Progress = func(t campaign.Taken) {
+			if now := c.env.now(); now.Sub(told) >= 5*time.Second {
+				told = now
+				c.env.note("%s lines read, %s rows taken, %s rejected", thousands(t.Lines), thousands(t.Accepted), thousands(t.Rejected))
+			}
+		}
+	}
+	intake := &campaign.Intake{Ledger: c.ledger, Room: ledger.NewRoom(c.redis.general), Region: c.sender.DefaultRegion}
+	return intake.Take(ctx, c.definition, file)
+}
+
+// reject writes a row that is not sent to, with its line and why, into the file of rejects. The file is begun with the first of them, and gone
+// on with by a call that goes on with the campaign.
+func (c *creating) reject(r campaign.Rejection) error {
+	if c.flags.strict {
+		return nil // the error tells of it
+	}
+	if c.rows == nil {
+		flags := os.O_CREATE | os.O_APPEND | os.O_WRONLY
+		f, err := os.OpenFile(c.rejectsName(), flags, 0o600)
+		if err != nil {
+			return fmt.Errorf("the file for rejected rows cannot be written: %w; name another with --rejects", err)
+		}
+		c.rejects, c.rows = f, csv.NewWriter(f)
+		if info, err := f.Stat(); err == nil && info.Size() == 0 {
+			_ = c.rows.Write([]string{"line", "reason"}) // the writer keeps its error for the end
+		}
+	}
+	_ = c.rows.Write([]string{strconv.FormatInt(r.Line, 10), harmless(r.Reason)})
+	c.rows.Flush() // before its chunk is taken in: what is killed between is told twice rather than not at all
+	return c.rows.Error()
+}
+
+func (c *creating) rejectsName() string {
+	if c.flags.rejects != "" {
+		return c.flags.rejects
+	}
+	return c.definition.ID + ".rejects.csv"
+}
+
+func (c *creating) closeRejects(err error) error {
+	if c.rejects == nil {
+		return err
+	}
+	return errors.Join(err, c.rejects.Close())
+}
+
+// tell prints what came of it.
+func (c *creating) tell(done campaign.Taken) error {
+	out := created{
+		ID: done.ID, Status: done.Status, Accepted: done.Accepted, Rejected: done.Rejected, Lines: done.Lines, DryRun: c.flags.dryRun,
+	}
+	if c.rejects != nil {
+		out.Rejects = c.rejectsName()
+	}
+	switch {
+	case done.Existing:
+		c.env.note("the whole file of campaign %s had been read before: nothing was added", done.ID)
+	case done.Before > 0:
+		c.env.note("went on behind line %s, which an earlier call had come to", thousands(done.Before))
+	}
+	if c.name() == "-" && !done.Existing {
+		if err := c.plan(done.Accepted); err != nil {
+			return err
+		}
+	}
+	if out.Rejects != "" {
+		c.env.note("%s rows were rejected: lines and reasons are in %s", thousands(done.Rejected), out.Rejects)
+	}
+	switch {
+	case c.flags.json:
+		return c.env.printJSON(out)
+	case c.flags.dryRun:
+		return c.env.say("%s rows would be taken, %s rejected; nothing was done", thousands(done.Accepted), thousands(done.Rejected))
+	}
+	return c.env.say("campaign %s is %s: %s rows taken, %s rejected", done.ID, done.Status, thousands(done.Accepted), thousands(done.Rejected))
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"encoding/csv"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gupdispatch/gupdispatch/gupshup/gupshuptest"
+	"github.com/gupdispatch/gupdispatch/internal/redistest"
+	"github.com/gupdispatch/gupdispatch/message"
+)
+
+func recipients(n int) string {
+	var b strings.Builder
+	b.WriteString("to,name\n")
+	for i := range n {
+		fmt.Fprintf(&b, "%d,Asha %d\n", 919800000000+i, i)
+	}
+	return b.String()
+}
+
+// shownCampaign is what tests read of a campaignView.
+type shownCampaign struct {
+	Reason string                   `json:"reason"`
+	Counts map[message.Status]int64 `json:"counts"`
+}
+
+func (s *site) campaign(id string) shownCampaign {
+	return decode[shownCampaign](s.t, s.ok("campaign", "show", id, "--json").out)
+}
+
+// A whole campaign through the commands and a worker: from a file with wrong rows to a report.
+func TestCampaignThroughTheCommands(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb, gupshuptest.Config{}, "")
+		dir := t.TempDir()
+		file, rejects := filepath.Join(dir, "people.csv"), filepath.Join(dir, "rejects.csv")
+		require.NoError(t, os.WriteFile(file, []byte(recipients(60)+"12,Nobody\n919800000000,Again\n"), 0o600))
+		create := []string{
+			"campaign", "create", "--id", "spring", "--template", testTemplate, "--param", "{name}", "--param", "20%", "--csv", file, "--rejects", rejects,
+		}
+
+		dry := s.ok(append(create, "--dry-run")...)
+		require.Equal(t, "60 rows would be taken, 2 rejected; nothing was done\n", dry.out)
+		require.NoError(t, os.Remove(rejects))
+		strict := s.run(append(create, "--strict")...)
+		require.Equal(t, exitFailed, strict.code)
+		require.Contains(t, strict.errs, "line 62: to: is not a possible phone number")
+		require.Contains(t, s.ok("campaign", "list").errs, "there are no campaigns", "of a file nothing is taken in")
+
+		made := s.ok(append(create, "--json")...)
+		require.Contains(t, made.errs, "62 recipients at 1000/s take 0 seconds")
+		out := decode[map[string]any](t, made.out)
+		require.Equal(t, "spring", out["id"])
+		require.Equal(t, "running", out["status"])
+		require.EqualValues(t, 60, out["accepted"])
+		require.EqualValues(t, 2, out["rejected"])
+		list, err := os.ReadFile(rejects)
+		require.NoError(t, err)
+		rows, err := csv.NewReader(strings.NewReader(string(list))).ReadAll()
+		require.NoError(t, err)
+		require.Equal(t, [][]string{
+			{"line", "reason"},
+			{"62", "to: is not a possible phone number: give it with its country code, such as 447700900123"},
+			{"63", "to: its number stands in line 2 already"},
+		}, rows)
+		require.Contains(t, s.ok(create...).errs, "had been read before: nothing was added")
+
+		require.Equal(t, "campaign spring is paused\n", s.ok("campaign", "pause", "spring", "--reason", "a mistake").out)
+		worker := s.begin("worker")
+		defer worker.stop()
+		require.Equal(t, "a mistake", s.campaign("spring").Reason)
+		s.ok("campaign", "resume", "spring")
+		watched := s.ok("campaign", "watch", "spring", "--every", "50ms")
+		require.Contains(t, watched.out, "campaign spring of "+s.sender+" is completed")
+		require.EqualValues(t, 60, s.campaign("spring").Counts[message.Submitted])
+		require.Len(t, s.sim.Accepted(gupshuptest.Filter{}), 60)
+
+		report, err := csv.NewReader(strings.NewReader(s.ok("campaign", "report", "spring").out)).ReadAll()
+		require.NoError(t, err)
+		require.Len(t, report, 61)
+		require.Equal(t, []string{"2", "spring.2", "9198******00", "submitted"}, report[1][:4])
+		require.NotEmpty(t, report[1][5], "its messageId")
+		require.Contains(t, s.ok("message", "show", "spring.2", "--json").out, `"campaign": "spring"`)
+		require.Contains(t, s.ok("audit", "--deep").out, "balances")
+
+		later := s.runWith(recipients(5), append(create[:len(create)-4:len(create)-4], "--csv", "-", "--id", "later", "--start-at", "2h")...)
+		require.Equal(t, exitOK, later.code, later.errs)
+		require.Contains(t, later.out, "campaign later is scheduled")
+		require.Equal(t, "campaign later is cancelled\n", s.ok("campaign", "cancel", "later").out)
+		require.EqualValues(t, 5, s.campaign("later").Counts[message.Cancelled])
+		no := s.run("campaign", "resume", "later")
+		require.Equal(t, exitFailed, no.code)
+		require.Contains(t, no.errs, "it is cancelled, and cannot resume")
+		require.Contains(t, s.ok("campaign", "report", "later").out, "cancelled")
+		require.Len(t, decode[[]shownCampaign](t, s.ok("campaign", "list", "--json").out), 2)
+		require.Equal(t, exitFailed, s.run("campaign", "show", "other").code)
+		require.Contains(t, s.ok("audit", "--deep").out, "balances")
+	})
+}
+
+func TestCampaignWarnsBeforehand(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, redistest.Embedded(t), gupshuptest.Config{}, "")
+	now := time.Now().UTC()
+	window := now.Add(-time.Hour).Format("15:04") + "-" + now.Add(time.Minute).Format("15:04")
+	file := filepath.Join(t.TempDir(), "people.csv")
+	require.NoError(t, os.WriteFile(file, []byte(recipients(600)), 0o600))
+	got := s.ok("campaign", "create", "--id", "c", "--template", testTemplate, "--csv", file, "--rate", "0.2", "--window", window, "--expires-at", "10m", "--dry-run")
+	require.Contains(t, got.errs, "600 recipients at 0.2/s take 50 minutes, from")
+	require.Contains(t, got.errs, "does not fit into one window")
+	require.Contains(t, got.errs, "does not fit before --expires-at")
+}
+
+func TestCampaignWrongUsage(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, redistest.Embedded(t), gupshuptest.Config{}, "")
+	for args, want := range map[string]string{
+		"campaign create --template x":                                           "name one file",
+		"campaign create --csv a --ndjson b --template x":                        "name one file",
+		"campaign create --csv -":                                                "--template is missing",
+		"campaign create --csv - --rate 2000 --template " + testTemplate:         "above the sender's own",
+		"campaign create --csv - --start-at tomorrow --template " + testTemplate: "--start-at \"tomorrow\" is no time",
+		"campaign create --csv /does/not/exist --template " + testTemplate:       "the file of recipients cannot be read",
+		"campaign show": "needs the id",
+		"campaign":      "a command is missing",
+	} {
+		got := s.run(strings.Fields(args)...)
+		require.Equal(t, exitUsage, got.code, args+": "+got.errs)
+		require.Contains(t, got.errs, want, args)
+	}
+	got := s.runWith("number\n1\n", "campaign", "create", "--csv", "-", "--template", testTemplate)
+	require.Equal(t, exitFailed, got.code)
+	require.Contains(t, got.errs, "no column named to")
+}
