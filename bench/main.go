@@ -1,10 +1,10 @@
 // Command bench measures gupdispatch's worker side by side with a bare asynq server that makes the same HTTP request, in one
 // run on one machine: on loopback, and with a millisecond of round-trip time to Redis; then how well the pace is kept, how long critical
 // messages take, what an outage costs and what idle senders cost; and then the callbacks: how fast they are taken and answered while messages are
-// sent. Redis, the simulator, the workers and the receiver are processes of their own. It needs redis-server on the PATH.
+// sent; and how fast a campaign is taken in, and what its rows cost. Redis, the simulator, the workers and the receiver are processes of their own. It needs redis-server on the PATH.
 //
 //	go run ./bench                  all tables
-//	go run ./bench -part callbacks  only one: sending, pace, urgent, trouble, idle or callbacks
+//	go run ./bench -part callbacks  only one: sending, pace, urgent, trouble, idle, callbacks or campaign
 //	go run ./bench -n 50000 -reps 5 more messages, more repetitions
 package main
 
@@ -34,17 +34,18 @@ func main() {
 	}
 	n := flag.Int("n", 20_000, "messages in each run on loopback; a quarter of it with a round-trip time")
 	reps := flag.Int("reps", 3, "repetitions of each run; the median is shown")
-	part := flag.String("part", "", "measure only this: sending, pace, urgent, trouble, idle or callbacks")
+	part := flag.String("part", "", "measure only this: sending, pace, urgent, trouble, idle, callbacks or campaign")
 	outage := flag.Duration("outage", time.Minute, "how long Gupshup is away in the part trouble")
 	idle := flag.Duration("idle", 10*time.Second, "how long to count commands of an idle worker")
+	rows := flag.Int("rows", 1_000_000, "recipients of the campaign in the part campaign")
 	flag.Parse()
-	if err := bench(ctx, *part, *n, *reps, *idle, *outage); err != nil {
+	if err := bench(ctx, *part, *n, *reps, *rows, *idle, *outage); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func bench(ctx context.Context, part string, n, reps int, idleFor, outage time.Duration) error {
+func bench(ctx context.Context, part string, n, reps, rows int, idleFor, outage time.Duration) error {
 	parts := []struct {
 		name    string
 		measure func() error
@@ -55,6 +56,7 @@ func bench(ctx context.Context, part string, n, reps int, idleFor, outage time.D
 		{"trouble", func() error { return trouble(ctx, outage) }},
 		{"idle", func() error { return idle(ctx, idleFor) }},
 		{"callbacks", func() error { return receipts(ctx, n, reps) }},
+		{"campaign", func() error { return campaigns(ctx, rows, reps) }},
 	}
 	known, names := part == "", ""
 	for _, p := range parts {

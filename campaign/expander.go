@@ -21,6 +21,7 @@ const (
 	expandPushes = 16                     // goroutines that enqueue tasks
 	expandLease  = 2 * time.Second        // a dead expander is followed by another after this
 	expandEvery  = 250 * time.Millisecond // one look
+	expandIdle   = time.Second            // and one where no campaign is open
 	redisTimeout = 5 * time.Second
 	clearAgain   = 30 * time.Second // messages of a cancelled campaign whose attempt failed come back meanwhile
 )
@@ -85,8 +86,6 @@ type prepared struct {
 }
 
 func (x *expansion) run(ctx context.Context) {
-	ticker := time.NewTicker(x.cfg.Every)
-	defer ticker.Stop()
 	away := false
 	for {
 		err := x.step(ctx)
@@ -94,10 +93,14 @@ func (x *expansion) run(ctx context.Context) {
 			away = failed
 			x.cfg.Log.Warn("expander.trouble", zap.String("sender", x.sender), zap.Bool("on", away), zap.Error(err))
 		}
+		pause := x.cfg.Every
+		if len(x.forms) == 0 {
+			pause = max(pause, expandIdle)
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-time.After(pause):
 		}
 	}
 }

@@ -2,7 +2,9 @@ package message
 
 import (
 	"errors"
+	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/nyaruka/phonenumbers"
 )
@@ -30,22 +32,55 @@ func NormaliseNumber(raw, region string) (string, error) {
 	if digits == "" || strings.ContainsRune(digits, 'x') {
 		return "", errNumber
 	}
-	parse, in := "+"+digits, ""
-	if rest, mobile := strings.CutPrefix(digits, mexicanMobile); mobile && len(rest) == 10 {
-		parse = "+52" + rest
-	}
 	if region != "" && strings.HasPrefix(digits, "0") {
-		parse, in = digits, region
+		return nationalNumber(digits, region)
 	}
-	number, err := phonenumbers.Parse(parse, in)
+	parse := digits
+	if rest, mobile := strings.CutPrefix(digits, mexicanMobile); mobile && len(rest) == 10 {
+		parse = "52" + rest
+	}
+	if !possible(parse) {
+		return "", errNumber
+	}
+	// As given: libraries and WhatsApp disagree on some countries' extra digits (Mexico's 521, Argentina's 549).
+	return digits, nil
+}
+
+// nationalNumber reads a number as it is dialled within a region.
+func nationalNumber(digits, region string) (string, error) {
+	number, err := phonenumbers.Parse(digits, region)
 	if err != nil || !phonenumbers.IsPossibleNumber(number) {
 		return "", errNumber
 	}
-	if in == "" {
-		// As given: libraries and WhatsApp disagree on some countries' extra digits (Mexico's 521, Argentina's 549).
-		return digits, nil
-	}
 	return strings.TrimPrefix(phonenumbers.Format(number, phonenumbers.E164), "+"), nil
+}
+
+// lengths remembers how long possible numbers are, by their first three digits, which tell the country: reading a number costs the library
+// 10 µs, and a campaign has a million of them. Of a country's numbers the length alone decides, unless digits were taken off as a prefix:
+// such a number is not remembered. (A prefix is taken off only where what remains has a possible length, so it takes none from a number
+// that is possible with it.)
+var lengths [1000][maxDigits + 1]atomic.Bool
+
+const maxDigits = 18 // more than E.164 has, as the library takes some that are longer
+
+// possible says whether international digits can be a number.
+func possible(digits string) bool {
+	var seen *atomic.Bool
+	if len(digits) > 3 && len(digits) <= maxDigits {
+		first, _ := strconv.Atoi(digits[:3]) // they are digits
+		if seen = &lengths[first][len(digits)]; seen.Load() {
+			return true
+		}
+	}
+	number, err := phonenumbers.Parse("+"+digits, "")
+	if err != nil || !phonenumbers.IsPossibleNumber(number) {
+		return false
+	}
+	whole := strconv.Itoa(int(number.GetCountryCode())) + phonenumbers.GetNationalSignificantNumber(number)
+	if seen != nil && whole == digits {
+		seen.Store(true)
+	}
+	return true
 }
 
 // otherForms are the numbers that WhatsApp and people write in two ways: with a digit for mobiles between the country or area code and
