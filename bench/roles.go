@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
 
+	"github.com/gupdispatch/gupdispatch/campaign"
 	"github.com/gupdispatch/gupdispatch/gupshup"
 	"github.com/gupdispatch/gupdispatch/gupshup/gupshuptest"
 	"github.com/gupdispatch/gupdispatch/ledger"
@@ -210,9 +211,14 @@ func full(ctx context.Context) error {
 	rdb := redis.NewClient(&redis.Options{Addr: os.Getenv(redisVar), ContextTimeoutEnabled: true, Protocol: 2})
 	queue := redis.NewClient(&redis.Options{Addr: os.Getenv(redisVar), MaxRetries: -1, Protocol: 2})
 	budget := worker.Budget{Attempts: 8, MaxAge: 24 * time.Hour}
+	books, all := ledger.New(rdb, ledger.Config{}), senders(client, rate)
+	names := make([]string, len(all))
+	for i, s := range all {
+		names[i] = s.Name
+	}
 	w, err := worker.New(worker.Config{
-		Redis: rdb, QueueRedis: queue, Ledger: ledger.New(rdb, ledger.Config{}),
-		Senders:     senders(client, rate),
+		Redis: rdb, QueueRedis: queue, Ledger: books,
+		Senders:     all,
 		Concurrency: map[message.Priority]int{message.Critical: 16, message.Default: concurrency, message.Bulk: concurrency},
 		HTTPTimeout: 10 * time.Second, ShutdownTimeout: 20 * time.Second, SweepInterval: 200 * time.Millisecond,
 		Budget:      map[message.Priority]worker.Budget{message.Critical: budget, message.Default: budget, message.Bulk: budget},
@@ -222,6 +228,11 @@ func full(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var group sync.WaitGroup
+	group.Go(func() {
+		campaign.NewExpander(campaign.ExpanderConfig{Redis: rdb, Ledger: books, Senders: names, Window: campaignWindow}).Run(ctx)
+	})
+	defer group.Wait()
 	return w.Run(ctx)
 }
 

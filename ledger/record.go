@@ -163,6 +163,7 @@ func (r *Record) learn(a Attempt) {
 // DeadFilter narrows a listing of dead letters. Zero values mean no limit.
 type DeadFilter struct {
 	Code         string
+	Campaign     string
 	Since, Until time.Time
 	Limit        int
 }
@@ -201,7 +202,7 @@ func (l *Ledger) Dead(ctx context.Context, sender string, q DeadFilter, visit fu
 		}
 		for i, z := range ids {
 			rec := parseRecord(sender, z.Member.(string), cmds[i].Val())
-			if rec.Status != message.Dead || (q.Code != "" && rec.Code != q.Code) {
+			if rec.Status != message.Dead || (q.Code != "" && rec.Code != q.Code) || (q.Campaign != "" && rec.Campaign != q.Campaign) {
 				continue // no dead letter any more, or not one that was asked for
 			}
 			if seen++; !visit(rec, fromMillis(int64(z.Score))) || seen == q.Limit {

@@ -196,6 +196,9 @@ func (c *creating) plan(n int64) error {
 	if p.Days > 1 && c.definition.Window != "" {
 		c.env.note("that does not fit into one window of %s: it goes on the next day", c.definition.Window)
 	}
+	if p.OverBudget {
+		c.env.note("that is more than the sender may write to in a day: the rest waits for the next")
+	}
 	if p.Late {
 		c.env.note("it does not fit before --expires-at: what is not sent until then never is")
 	}

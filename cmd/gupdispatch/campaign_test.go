@@ -92,6 +92,9 @@ func TestCampaignThroughTheCommands(t *testing.T) {
 		require.Contains(t, s.ok("message", "show", "spring.2", "--json").out, `"campaign": "spring"`)
 		require.Contains(t, s.ok("audit", "--deep").out, "balances")
 
+		letters := []string{"dead", "list", "--campaign", "spring", "--json"}
+		require.Empty(t, decode[[]map[string]any](t, s.ok(letters...).out))
+
 		later := s.runWith(recipients(5), append(create[:len(create)-4:len(create)-4], "--csv", "-", "--id", "later", "--start-at", "2h")...)
 		require.Equal(t, exitOK, later.code, later.errs)
 		require.Contains(t, later.out, "campaign later is scheduled")

@@ -17,24 +17,25 @@ func newDeadCommand(e *env) *cobra.Command {
 
 // deadFlags choose dead letters.
 type deadFlags struct {
-	sender, code, since, until string
-	limit                      int
+	sender, code, campaign, since, until string
+	limit                                int
 }
 
 // deadFilterFlags are those that choose by what letters are like.
-var deadFilterFlags = []string{"code", "since", "until", "limit"}
+var deadFilterFlags = []string{"code", "campaign", "since", "until", "limit"}
 
 func (f *deadFlags) add(c *cobra.Command) {
 	senderFlag(c, &f.sender, "only this sender's")
 	fs := c.Flags()
 	fs.StringVar(&f.code, "code", "", "only those with this `code`, such as 1002 or IN_DOUBT")
+	fs.StringVar(&f.campaign, "campaign", "", "only those of the campaign with this `id`")
 	fs.StringVar(&f.since, "since", "", "only those that died at this `time` or later (RFC 3339, or how long ago: 24h, 7d)")
 	fs.StringVar(&f.until, "until", "", "only those that died at this `time` or earlier")
 	fs.IntVar(&f.limit, "limit", 0, "at most so many, the newest; 0 for all")
 }
 
 func (f *deadFlags) filter(now time.Time) (q ledger.DeadFilter, err error) {
-	q = ledger.DeadFilter{Code: f.code, Limit: f.limit}
+	q = ledger.DeadFilter{Code: f.code, Campaign: f.campaign, Limit: f.limit}
 	if q.Since, err = pastTime("since", f.since, now); err != nil {
 		return q, err
 	}

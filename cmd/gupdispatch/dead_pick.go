@@ -34,7 +34,7 @@ func (f *pickFlags) byFilter(c *cobra.Command, ids []string) (bool, error) {
 	case len(ids) > 0 && len(filters) > 0:
 		return false, usagef("ids and %s cannot be used together: choose dead letters one way or the other", strings.Join(filters, ", "))
 	case len(ids) == 0 && len(filters) == 0 && f.sender == "":
-		return false, usagef("nothing is chosen: name ids, or use --all, --sender, --code, --since, --until or --limit")
+		return false, usagef("nothing is chosen: name ids, or use --all, --sender, --code, --campaign, --since, --until or --limit")
 	}
 	return len(ids) == 0, nil
 }

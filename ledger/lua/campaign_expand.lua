@@ -19,6 +19,7 @@ if num(c.cu) ~= chunk or num(c.of) ~= offset then
   return { 'ok', out }
 end
 if c.st ~= 'running' then return { 'stopped', c.st } end
+if num(c.xp) + n > num(c.ro) then return { 'moved' } end -- there are no such rows
 
 if expires_at == 0 and num(ARGV[12]) > 0 then expires_at = now + num(ARGV[12]) end
 -- The cursor comes first: should Redis be full, it is refused before anything else is written.

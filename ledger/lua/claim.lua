@@ -117,8 +117,9 @@ if redis.call('EXISTS', P .. 'hold') == 1 then
     return reply('held', hold['until'])
   end
 end
-if campaign and campaign[3] and (now < num(campaign[2]) or now >= num(campaign[3])) then
+if campaign and campaign[3] and campaign[1] ~= 'completed' and (now < num(campaign[2]) or now >= num(campaign[3])) then
   -- Its campaign's time of day is over. When the next one begins was noted ahead; should nobody have noted more, look again in a minute.
+  -- Once it is completed what comes was called back by a person, and nobody notes windows any more.
   local opens = now < num(campaign[2]) and num(campaign[2]) or num(campaign[4])
   if opens <= now then opens = now + 60000 end
   redis.call('HSET', key, 'wf', 'window', 'ws', r.ws or NOW)

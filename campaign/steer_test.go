@@ -1,0 +1,250 @@
+package campaign
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gupdispatch/gupdispatch/internal/redistest"
+	"github.com/gupdispatch/gupdispatch/ledger"
+	"github.com/gupdispatch/gupdispatch/message"
+)
+
+// bring makes a campaign and brings it into a state.
+func (s *site) bring(id string, st message.CampaignStatus) {
+	s.t.Helper()
+	d := s.definition(id)
+	switch st {
+	case message.CampaignScheduled:
+		d.StartAt = time.Now().Add(time.Duration(s.offset.Load()) + time.Hour)
+	case message.CampaignIngesting:
+		_, err := (&Intake{Ledger: s.ledger}).Take(s.t.Context(), d, File{In: &brokenReader{text: people(10), err: errors.New("broken")}, Format: CSV})
+		require.Error(s.t, err)
+		require.Equal(s.t, st, s.get(id).Status)
+		return
+	}
+	_, _, err := s.take(d, people(10))
+	require.NoError(s.t, err)
+	switch st {
+	case message.CampaignPaused:
+		s.steer(id, message.CampaignPause)
+	case message.CampaignCancelled:
+		s.steer(id, message.CampaignCancel)
+	case message.CampaignCompleted:
+		s.step()
+		for _, id := range s.queue() {
+			s.send(id)
+		}
+		s.step()
+	}
+	require.Equal(s.t, st, s.get(id).Status)
+}
+
+// The scripts do what the table in message says, from every state. Done twice is no error; and rows are taken in only where they may be.
+func TestScriptsFollowTheLifeOfACampaign(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb)
+		for _, st := range message.CampaignStatuses {
+			for _, e := range []message.CampaignEvent{message.CampaignPause, message.CampaignResume, message.CampaignCancel} {
+				id := string(st) + "-" + string(e)
+				s.bring(id, st)
+				want, may := st.After(e)
+				got, err := s.ledger.SteerCampaign(t.Context(), s.sender, id, e, "why", "me")
+				already := map[message.CampaignEvent]message.CampaignStatus{
+					message.CampaignPause: message.CampaignPaused, message.CampaignResume: message.CampaignRunning, message.CampaignCancel: message.CampaignCancelled,
+				}[e]
+				switch {
+				case may:
+					require.NoError(t, err, id)
+					require.Equal(t, want, got, id)
+				case st == already:
+					require.NoError(t, err, id)
+				default:
+					var no *ledger.SteerError
+					require.ErrorAs(t, err, &no, id)
+					want = st
+				}
+				if want != "" {
+					require.Equal(t, want, s.get(id).Status, id)
+				}
+				s.balanced()
+			}
+			_, err := s.ledger.AddRows(t.Context(), ledger.CampaignChunk{Sender: s.sender, ID: string(st) + "-resume", Owner: "x", Lines: 1})
+			if st != message.CampaignIngesting { // there another one reads
+				var refused *ledger.IntakeError
+				require.ErrorAs(t, err, &refused)
+				require.NotEmpty(t, refused.Status, st)
+			}
+		}
+		_, err := s.ledger.SteerCampaign(t.Context(), s.sender, "other", message.CampaignPause, "", "")
+		require.ErrorIs(t, err, ledger.ErrNoCampaign)
+	})
+}
+
+// A client repeats a call whose answer was lost.
+func TestScriptsMayRunTwice(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb)
+		d := s.definition("c")
+		_, isNew, err := s.ledger.CreateCampaign(t.Context(), ledger.NewCampaign{Sender: s.sender, ID: "c", Template: template, Priority: message.Bulk})
+		require.NoError(t, err)
+		require.True(t, isNew)
+		rows := []Row{{Line: 2, To: "919811111111", Values: []string{"A"}}, {Line: 3, To: "919811111112", ID: "own", Values: []string{"B"}}}
+		chunk := ledger.CampaignChunk{
+			Sender: s.sender, ID: "c", Owner: "me", Lease: time.Second, Lines: 3, Packed: ledger.PackChunk(encodeRows(rows)),
+			Rows: []ledger.CampaignRow{{To: "919811111111"}, {To: "919811111112", ID: "own"}},
+		}
+		for range 2 {
+			clashes, err := s.ledger.AddRows(t.Context(), chunk)
+			require.NoError(t, err)
+			require.Empty(t, clashes)
+			require.EqualValues(t, 2, s.balanced().Accepted)
+		}
+		other := chunk
+		other.Owner, other.After, other.Lines = "you", 3, 4
+		var busy *ledger.IntakeError
+		_, err = s.ledger.AddRows(t.Context(), other)
+		require.ErrorAs(t, err, &busy)
+		for range 2 {
+			st, err := s.ledger.ReadyCampaign(t.Context(), s.sender, "c", "me", 3)
+			require.NoError(t, err)
+			require.Equal(t, message.CampaignRunning, st)
+		}
+		form := NewForm(d)
+		q := ledger.Expansion{Sender: s.sender, ID: "c", Ends: true}
+		for _, r := range rows {
+			m, err := form.Message(r)
+			require.NoError(t, err)
+			q.Messages, q.Lines = append(q.Messages, m), append(q.Lines, lineID("c", r.Line))
+		}
+		for range 2 {
+			tasks, moved, err := s.ledger.ExpandCampaign(t.Context(), q)
+			require.NoError(t, err)
+			require.False(t, moved)
+			require.Len(t, tasks, 2)
+			require.EqualValues(t, 2, s.get("c").Expanded)
+			require.Zero(t, s.balanced().Rows)
+		}
+		require.Equal(t, ledger.Send, s.send("own"))
+		tasks, _, err := s.ledger.ExpandCampaign(t.Context(), q)
+		require.NoError(t, err)
+		require.Len(t, tasks, 1, "what is sent needs no task")
+		q.Chunk = 1
+		_, moved, err := s.ledger.ExpandCampaign(t.Context(), q)
+		require.NoError(t, err)
+		require.True(t, moved, "those are not the next rows")
+		s.balanced()
+	})
+}
+
+func TestReportTellsOfEveryRow(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb)
+		s.window = 1200
+		s.x = s.expander(rdb)
+		_, _, err := s.take(s.definition("c"), people(2300))
+		require.NoError(t, err)
+		s.step()
+		for _, id := range s.queue()[:1000] {
+			s.send(id)
+		}
+		report := func() (all []ReportLine) {
+			require.NoError(t, Report(t.Context(), s.ledger, s.sender, "c", func(l ReportLine) error { all = append(all, l); return nil }))
+			return all
+		}
+		all := report()
+		require.Len(t, all, 2300)
+		for i, l := range all {
+			require.EqualValues(t, i+2, l.Line)
+		}
+		require.Equal(t, ReportLine{Line: 2, ID: "c.2", To: "919800000000", Status: "submitted", MessageID: "gs-c.2", Attempts: 1, UpdatedAt: all[0].UpdatedAt}, all[0])
+		require.Equal(t, "queued", all[2299].Status)
+		require.NoError(t, rdb.Del(t.Context(), "gupdispatch:{"+s.sender+"}:m:c.3").Err())
+		require.Equal(t, Retired, report()[1].Status)
+		s.steer("c", message.CampaignCancel)
+		all = report()
+		require.Equal(t, "queued", all[1100].Status, "the expander takes it back")
+		require.Equal(t, "cancelled", all[2299].Status)
+		s.step()
+		require.Equal(t, "cancelled", report()[1100].Status)
+	})
+}
+
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb)
+		d := s.definition("c")
+		_, _, err := s.take(d, people(1000))
+		require.NoError(t, err)
+		s.step()
+		now := time.Now()
+		p, err := ProgressOf(s.get("c"), d, 20, now)
+		require.NoError(t, err)
+		require.EqualValues(t, 1000, p.Left)
+		require.Equal(t, 50*time.Second, p.End.Sub(now), "as fast as its sender, before anything is known")
+		for _, id := range s.queue()[:500] {
+			s.send(id)
+		}
+		s.pass(200 * time.Second) // beside which the time that this test takes is little
+		c := s.get("c")
+		require.InDelta(t, 2.5, c.RateNow, 0.4)
+		p, err = ProgressOf(c, d, 20, now)
+		require.NoError(t, err)
+		require.InDelta(t, 200, p.End.Sub(now).Seconds(), 40)
+		s.steer("c", message.CampaignPause)
+		p, err = ProgressOf(s.get("c"), d, 20, now)
+		require.NoError(t, err)
+		require.True(t, p.End.IsZero(), "it stands still")
+	})
+}
+
+func TestPlan(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 20, 30, 0, 0, time.UTC)
+	p, err := PlanFor(Definition{Window: "09:00-21:00"}, 60_000, 20, 0, now)
+	require.NoError(t, err)
+	require.Equal(t, 50*time.Minute, p.Takes)
+	require.Equal(t, 2, p.Days)
+	require.False(t, p.OverBudget)
+	p, err = PlanFor(Definition{Rate: 10, Expires: now.Add(time.Hour)}, 60_000, 20, 10_000, now)
+	require.NoError(t, err)
+	require.Equal(t, 100*time.Minute, p.Takes)
+	require.True(t, p.OverBudget)
+	require.True(t, p.Late)
+	require.Equal(t, now.AddDate(0, 0, 5), p.Ends)
+}
+
+// A dead letter that a person calls back after its campaign is over does not wait for a window that nobody notes any more.
+func TestReplayAfterTheCampaign(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb)
+		d := s.definition("c")
+		at := time.Now().UTC()
+		d.Window = at.Add(-2*time.Hour).Format("15:04") + "-" + at.Add(5*time.Minute).Format("15:04")
+		_, _, err := s.take(d, people(1))
+		require.NoError(t, err)
+		s.step()
+		c := s.claim("c.2")
+		require.Equal(t, ledger.Send, c.Verdict)
+		_, err = s.ledger.Commit(t.Context(), ledger.Commit{
+			Sender: s.sender, ID: "c.2", Attempt: c.Attempt, Outcome: ledger.OutcomeRefused, Next: message.Dead, Spends: true, Code: "1002", Class: "recipient",
+		})
+		require.NoError(t, err)
+		s.step()
+		require.Equal(t, message.CampaignCompleted, s.get("c").Status)
+		s.pass(48 * time.Hour)
+		_, err = s.ledger.Replay(t.Context(), s.sender, "c.2", 1)
+		require.NoError(t, err)
+		require.Equal(t, ledger.Send, s.send("c.2"))
+		require.EqualValues(t, 1, s.get("c").Counts[message.Submitted])
+		s.balanced()
+	})
+}
