@@ -17,7 +17,7 @@ type SweepRequest struct {
 	Full   bool                               // Redis is: nothing is handed back, since each new task would need memory
 	Idle   map[message.Priority]bool          // its asynq queue is empty and not paused: whatever waits longer than grace is lost
 	LetGo  int                                // messages that may leave an ended hold at a time
-	Room   int                                // while fewer than so many of their priority wait in their queue
+	Room   int                                // while fewer than so many of their priority wait in their queue, and a tenth in any case
 	Tell   bool                               // somebody is told of holds that begin and end; otherwise what there was to tell is forgotten
 }
 

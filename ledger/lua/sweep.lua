@@ -147,13 +147,16 @@ local function probe(scope, h)
   enqueue(id, r, true)
 end
 
--- let_go hands on some of what waited behind a hold that has ended, most urgent first, while there is room in the queues.
+-- let_go hands on some of what waited behind a hold that has ended, most urgent first: while there is room in the queues, and a tenth
+-- in any case, or it would never come behind a queue that is always long.
 local function let_go(scope, h)
-  local key = P .. 'held:' .. scope
+  local key, most_at_once = P .. 'held:' .. scope, num(ARGV[13])
   if not active(holds.sender) then
-    for _, id in ipairs(redis.call('ZRANGE', key, 0, num(ARGV[13]) - 1)) do
+    for i, id in ipairs(redis.call('ZRANGE', key, 0, most_at_once - 1)) do
       local priority = redis.call('HGET', record(id), 'pr')
-      if not priority or redis.call('ZCARD', P .. 'waiting:' .. priority) < num(ARGV[14]) then requeue(id, 'held:' .. scope) end
+      if not priority or i <= most_at_once / 10 + 1 or redis.call('ZCARD', P .. 'waiting:' .. priority) < num(ARGV[14]) then
+        requeue(id, 'held:' .. scope)
+      end
     end
   end
   if now - h.ended >= hold.RECALL and redis.call('EXISTS', key) == 0 then redis.call('HDEL', P .. 'hold', scope) end
