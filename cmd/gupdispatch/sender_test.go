@@ -185,7 +185,7 @@ func TestHoldSendRelease(t *testing.T) {
 		require.Contains(t, s.ok("message", "show", "t").out, "it is queued, waiting for by_hand")
 
 		got := s.ok("sender", "release", s.sender)
-		require.Contains(t, got.out, fmt.Sprint(n, " messages wait: "), "not the one behind its template")
+		require.Contains(t, got.out, fmt.Sprint(n, " messages wait: "), "bulk only")
 		taken := func(want int) func() bool {
 			return func() bool { return len(s.sim.Accepted(gupshuptest.Filter{})) == want }
 		}
@@ -257,6 +257,23 @@ func TestHoldsWithoutRedis(t *testing.T) {
 	} {
 		require.Equal(t, exitFailed, s.run(args...).code, args)
 	}
+}
+
+func TestWhatWaitsForASendersHolds(t *testing.T) {
+	t.Parallel()
+	bulk := []message.Priority{message.Bulk}
+	waits := func(n int64) map[message.Priority]int64 {
+		return map[message.Priority]int64{message.Critical: n, message.Default: n, message.Bulk: n}
+	}
+	all := ledger.Holds{Queued: waits(1), Scopes: []ledger.HeldScope{
+		{Waiting: waits(10)},
+		{Priorities: bulk, Waiting: waits(100)},
+		{Template: "held", Waiting: waits(1000)},
+		{Template: "let go", Waiting: waits(10_000), Ended: time.Now()},
+	}}
+	require.Equal(t, waitingView{}, waitingFor(all))
+	require.Equal(t, waitingView{Bulk: 10_111}, waitingFor(all, holdViewOf(ledger.HeldScope{Priorities: bulk})))
+	require.Equal(t, waitingView{10_111, 10_111, 10_111}, waitingFor(all, holdViewOf(all.Scopes[1]), holdViewOf(all.Scopes[0])))
 }
 
 func TestHoldsForPeople(t *testing.T) {
