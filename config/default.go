@@ -53,6 +53,10 @@ func NewSender(name string) Sender {
 		CatalogPath:  "/wa/api/v1/raw/msg", // the one template page of Gupshup's reference with a path of its own
 		Rate:         20,
 		Burst:        1,
+		// What WhatsApp lets one number have in the long run. It lends up to 45 at once, and then wants a rest as long as they would
+		// have taken; ten are a lively chat, and a rest of a minute.
+		PairEvery: 6 * time.Second,
+		PairBurst: 10,
 	}
 }
 

@@ -133,6 +133,7 @@ func (l *Ledger) Told(ctx context.Context, sender string, n HoldNews) error {
 type Holds struct {
 	Scopes []HeldScope                // the sender first, then templates by their ids
 	Queued map[message.Priority]int64 // in asynq's queues, on their way to a handler
+	Today  int64                      // recipients that count against Limits.DailyRecipients now; without that limit none is counted
 }
 
 // Waiting counts the messages of a priority that wait for their turn or behind a hold. Those that wait for a time (send_at, a retry,
@@ -167,6 +168,7 @@ func (l *Ledger) Holds(ctx context.Context, sender string) (Holds, error) {
 		out.Scopes = append(out.Scopes, h)
 	}
 	sortScopes(out.Scopes)
+	out.Today = r.number(4)
 	return out, nil
 }
 
@@ -191,7 +193,8 @@ type HoldRequest struct {
 	Until  time.Time // by hand: when it ends by itself; zero: when it is released
 }
 
-// SetHold holds a sender, some of its priorities, or a template. A person's hold takes the place of any other; a worker's changes nothing
+// SetHold holds a sender, some of its priorities, or a template. A person's hold takes the place of any other of the same sender or
+// template; priorities that were held besides stay held with it, and no shorter than a person said before. A worker's changes nothing
 // where something is held already, and says so.
 func (l *Ledger) SetHold(ctx context.Context, q HoldRequest) (isNew bool, err error) {
 	r, err := l.run(ctx, holdSetScript, q.Sender, q.scope(), q.Reason, oneLine(q.Code), oneLine(q.Note), joined(q.Priorities), oneLine(q.By),

@@ -441,6 +441,43 @@ func TestAPersonHoldsAndReleases(t *testing.T) {
 	})
 }
 
+func TestAPersonHoldsMoreThanIsHeldAlready(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		b := newHolder(t, rdb)
+		hold := func(until time.Duration, priorities ...message.Priority) ledger.HeldScope {
+			q := ledger.HoldRequest{Sender: b.sender, Reason: ledger.ReasonByHand, By: "ops", Hold: ledger.Hold{Priorities: priorities}}
+			if until > 0 {
+				q.Until = b.now().Add(until)
+			}
+			_, err := b.SetHold(t.Context(), q)
+			require.NoError(t, err)
+			on := b.holds()
+			require.Len(t, on, 1)
+			return on[0]
+		}
+		b.acceptAll(message.Default, "a", "b")
+		b.fails("a", spam) // holds default and bulk
+		require.Equal(t, ledger.Held, b.next("b").Verdict)
+
+		both := []message.Priority{message.Default, message.Bulk}
+		require.Equal(t, both, hold(time.Hour, message.Bulk).Priorities, "default was held, too, and would be forgotten behind a hold of bulk")
+		at := hold(time.Minute, message.Bulk)
+		require.Equal(t, both, at.Priorities)
+		require.WithinDuration(t, b.now().Add(time.Hour), at.Until, time.Second, "no shorter than was said before")
+		require.WithinDuration(t, b.now().Add(time.Minute), hold(time.Minute, both...).Until, time.Second, "unless all of it is meant")
+		require.True(t, hold(0, message.Bulk).Until.IsZero())
+		require.True(t, hold(time.Minute, message.Default).Until.IsZero())
+
+		released, err := b.Release(t.Context(), b.sender, "")
+		require.NoError(t, err)
+		require.True(t, released)
+		require.Len(t, b.sweep(ledger.SweepRequest{LetGo: 5, Room: 100}).Requeue, 2)
+		require.Equal(t, []message.Priority{message.Bulk}, hold(0, message.Bulk).Priorities, "what is over is not held again")
+		b.balanced()
+	})
+}
+
 func TestWhatIsTriedWhileNobodyWaits(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {

@@ -50,6 +50,21 @@ func queueStates(ctx context.Context, rdb redis.UniversalClient, sender string) 
 	return states, nil
 }
 
+// PausedQueues lists the asynq queues of a sender that a person paused, most urgent first. Those stay paused whatever becomes of holds.
+func PausedQueues(ctx context.Context, rdb redis.UniversalClient, sender string) ([]string, error) {
+	states, err := queueStates(ctx, rdb, sender)
+	if err != nil {
+		return nil, err
+	}
+	var paused []string
+	for _, p := range message.Priorities {
+		if states[p].paused && !states[p].ours {
+			paused = append(paused, message.Queue(sender, p))
+		}
+	}
+	return paused, nil
+}
+
 // archiveOf looks up the text with which asynq had archived a task before somebody ran it again. A task that is not active now
 // was archived by another run of it, while this one was under way: nobody has asked for anything.
 func archiveOf(inspector *asynq.Inspector) archiveText {

@@ -81,6 +81,7 @@ func TestEveryCommandIsThere(t *testing.T) {
 	root := newRoot(newEnv(nil, nil, nil, nil))
 	for _, path := range []string{
 		"serve", "worker", "http", "send", "message show", "dead list", "dead show", "dead replay", "dead export", "dead purge", "audit",
+		"sender list", "sender hold", "sender release", "template list", "template hold", "template release",
 		"suppress add", "suppress remove", "suppress list", "suppress import", "receipts parked",
 		"config check", "version",
 	} {

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gupdispatch/gupdispatch/worker"
+)
+
+// releasedView is what `sender release` prints with --json.
+type releasedView struct {
+	Sender   string      `json:"sender"`
+	Released []holdView  `json:"released"`
+	Waiting  waitingView `json:"waiting"`
+}
+
+func newSenderReleaseCommand(e *env) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "release NAME", Short: "Let a sender send again, whoever or whatever holds it", Args: exactly(1, "the name of a sender"),
+		Long: "Let a sender send again, whoever or whatever holds it or some of its priorities. What waits is let go bit by bit; should the\n" +
+			"trouble still be there, it is held again. Templates have holds of their own, and a queue that a person paused stays paused.",
+		RunE: func(c *cobra.Command, args []string) error {
+			a, err := e.open(c.Context())
+			if err != nil {
+				return err
+			}
+			defer a.close()
+			if err := a.someSender(args[0]); err != nil {
+				return err
+			}
+			return a.releaseSender(c, args[0], asJSON)
+		},
+	}
+	jsonFlag(c, &asJSON)
+	return c
+}
+
+func (a *app) releaseSender(c *cobra.Command, sender string, asJSON bool) error {
+	ctx := c.Context()
+	all, own, templates, err := a.heldOf(ctx, sender)
+	if err != nil {
+		return err
+	}
+	released, err := a.ledger.Release(ctx, sender, "")
+	if err != nil {
+		return fmt.Errorf("not known whether %s is released, repeating the command is safe: %w", sender, err)
+	}
+	paused, err := worker.PausedQueues(ctx, a.redis.general, sender)
+	if err != nil {
+		return err
+	}
+	for _, q := range paused {
+		a.env.note("a person paused the queue %s: it stays paused until it is resumed in the web UI", q)
+	}
+	if len(templates) > 0 {
+		a.env.note("%s of %s held, which this does not release: see `gupdispatch template list`", countedTemplates(len(templates)), sender)
+	}
+	if !released && len(own) == 0 { // released, but not by us, is what was wanted, too: a lost reply makes our own call come twice
+		return fmt.Errorf("%s is not held: nothing was released", sender)
+	}
+	v := releasedView{Sender: sender, Released: holdViews(own)}
+	v.Waiting = waitingFor(all, v.Released...)
+	if asJSON {
+		return a.env.printJSON(v)
+	}
+	for _, h := range v.Released {
+		if err := a.env.say("%s of %s released; the hold was: %s", h.what(), sender, h.past(a.env.now())); err != nil {
+			return err
+		}
+	}
+	return a.env.say("%s: %s", countedMessages(v.Waiting.total()), bitByBit)
+}
