@@ -182,6 +182,22 @@ func sortScopes(scopes []HeldScope) {
 	})
 }
 
+// What a person holds of the sender, and of some of its priorities.
+const (
+	handScope     = "hand"
+	handSomeScope = "hand some"
+)
+
+func (q HoldRequest) scope() string {
+	switch {
+	case q.By == "" || q.Template != "":
+		return q.Hold.scope()
+	case len(q.Priorities) > 0:
+		return handSomeScope
+	}
+	return handScope
+}
+
 // HoldRequest holds something that no failed message asked for.
 type HoldRequest struct {
 	Sender string
@@ -207,7 +223,7 @@ func (l *Ledger) SetHold(ctx context.Context, q HoldRequest) (isNew bool, err er
 func (l *Ledger) Release(ctx context.Context, sender, template string) (bool, error) {
 	scopes := []string{Hold{Template: template}.scope()}
 	if template == "" {
-		scopes = append(scopes, "some")
+		scopes = append(scopes, "some", handScope, handSomeScope)
 	}
 	held := false
 	for _, scope := range scopes {

@@ -406,7 +406,7 @@ func (w *world) crash(rt *rapid.T) { w.drop(pick(rt, w.runs)) }
 // takeOver is what follows when runs stall: their claims run out, others decide about the doubt and begin again.
 func (w *world) takeOver(rt *rapid.T) {
 	w.ahead += doubtWindow
-	w.take(rt, w.sweep(ledger.SweepRequest{}), func() bool { return true })
+	w.take(rt, w.look(nil), func() bool { return true })
 	for len(w.tasks) > 0 {
 		w.begin(rt)
 		for _, r := range slices.Clone(w.runs) {
@@ -432,7 +432,18 @@ func (w *world) sweepOnce(rt *rapid.T) {
 			idle[p] = true
 		}
 	}
-	w.take(rt, w.sweep(ledger.SweepRequest{Idle: idle}), func() bool { return chance(rt, 80, "enqueued") })
+	w.take(rt, w.look(idle), func() bool { return chance(rt, 80, "enqueued") })
+}
+
+// look sweeps, knowing whether express tasks are on their way.
+func (w *world) look(idle map[message.Priority]bool) ledger.Sweep {
+	w.called = 0
+	for _, t := range w.tasks {
+		if t.express {
+			w.called++
+		}
+	}
+	return w.sweep(ledger.SweepRequest{Idle: idle})
 }
 
 func (w *world) take(rt require.TestingT, s ledger.Sweep, enqueued func() bool) {
@@ -503,7 +514,7 @@ func (w *world) drain(rt *rapid.T) {
 		for _, p := range message.Priorities {
 			idle[p] = len(w.tasks) == 0
 		}
-		w.take(rt, w.sweep(ledger.SweepRequest{Idle: idle}), func() bool { return true })
+		w.take(rt, w.look(idle), func() bool { return true })
 		for len(w.tasks) > 0 {
 			task := w.tasks[0]
 			w.tasks = w.tasks[1:]

@@ -78,9 +78,9 @@ func TestCollectorTellsTheEffectiveRate(t *testing.T) {
 		gate := flow.NewGate(rdb, flow.GateConfig{Sender: s.sender, Rate: 80})
 		name := "gupdispatch_effective_rate sender=" + s.sender
 		require.InDelta(t, 80, gather(t, c)[name], 0)
-		require.NoError(t, gate.Slow(t.Context(), 0))
+		require.NoError(t, gate.Slow(t.Context(), time.Time{}, 0))
 		require.InDelta(t, 40, gather(t, c)[name], 0)
-		require.NoError(t, gate.Slow(t.Context(), time.Minute))
+		require.NoError(t, gate.Slow(t.Context(), time.Time{}, time.Minute))
 		require.Zero(t, gather(t, c)[name])
 	})
 }

@@ -23,7 +23,7 @@ func newSenderHoldCommand(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use: "hold NAME", Short: "Keep a sender, or some of its priorities, from sending", Args: exactly(1, "the name of a sender"),
 		Long: "Keep a sender, or some of its priorities, from sending until it is released. Messages are accepted meanwhile, wait, spend\n" +
-			"nothing and go on expiring; requests that are on their way are not stopped. It takes the place of a hold of the same kind, so\n" +
+			"nothing and go on expiring; requests that are on their way are not stopped. It takes the place of a person's hold of the same kind, so\n" +
 			"that what the policy holds is not tried any more; priorities that were held before stay held with it.",
 		Example: `  gupdispatch sender hold shop --reason "moving to another number" --until 2h
   gupdispatch sender hold shop --priority bulk --reason "the campaign has a wrong link"`,
@@ -87,7 +87,9 @@ func (a *app) holdSender(c *cobra.Command, q ledger.HoldRequest, asJSON bool) er
 	if err != nil {
 		return err
 	}
-	same := func(h ledger.HeldScope) bool { return (len(h.Priorities) > 0) == (len(q.Priorities) > 0) }
+	same := func(h ledger.HeldScope) bool {
+		return h.By != "" && (len(h.Priorities) > 0) == (len(q.Priorities) > 0) // the policy's stand beside it
+	}
 	i := slices.IndexFunc(own, same)
 	if i < 0 {
 		return fmt.Errorf("%s was released meanwhile by somebody else: look with `gupdispatch sender list`", q.Sender)

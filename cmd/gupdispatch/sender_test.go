@@ -58,7 +58,7 @@ func TestSenderListIsTheArrayOfTheContract(t *testing.T) {
 		s.holds(s.sender, "spam", "131048", ledger.Hold{Priorities: []message.Priority{message.Default, message.Bulk}})
 		s.holds(s.sender, "account", "1003", ledger.Hold{})
 		s.holds(s.sender, "template", "4005", ledger.Hold{Template: testTemplate})
-		require.NoError(t, flow.NewGate(rdb, flow.GateConfig{Sender: s.sender, Rate: 1000}).Slow(t.Context(), time.Minute))
+		require.NoError(t, flow.NewGate(rdb, flow.GateConfig{Sender: s.sender, Rate: 1000}).Slow(t.Context(), time.Time{}, time.Minute))
 		require.NoError(t, asynq.NewInspectorFromRedisClient(rdb).PauseQueue(message.Queue(s.sender, message.Bulk)))
 		s.configure("rate: 1000", "rate: 1000, daily_recipients: 250")
 		day := redis.Z{Score: float64(time.Now().UnixMilli()), Member: testNumber}

@@ -4,7 +4,10 @@
 local out = {}
 for scope, h in pairs(held().all_holds()) do
   local key, waits = P .. 'held:' .. scope, {}
-  for i = 0, 2 do waits[i + 1] = redis.call('ZCOUNT', key, int(i * 4e12), '(' .. int((i + 1) * 4e12)) end
+  for i, priority in ipairs({ 'critical', 'default', 'bulk' }) do
+    local from, to = held().band(priority)
+    waits[i] = redis.call('ZCOUNT', key, int(from), '(' .. int(to))
+  end
   out[#out + 1] = { scope, cjson.encode(h), unpack(waits) }
 end
 return { redis.call('ZCARD', P .. 'waiting:critical'), redis.call('ZCARD', P .. 'waiting:default'), redis.call('ZCARD', P .. 'waiting:bulk'), out,
