@@ -97,6 +97,16 @@ func Read(ctx context.Context, rdb redis.Scripter, sender string, rate float64) 
 	return readAt(ctx, rdb, sender, rate, 0)
 }
 
+// Restore gives a sender its whole rate back, and ends a stop, because a person knows better. It says whether it was slowed down. Should Gupshup
+// still find it too fast, it is slowed down again.
+func Restore(ctx context.Context, rdb redis.Cmdable, sender string) (bool, error) {
+	n, err := rdb.HDel(ctx, paceKey(sender), "share", "since", "slowed").Result()
+	if err != nil {
+		return false, fmt.Errorf("flow: restore the pace of sender %q: %w", sender, err)
+	}
+	return n > 0, nil
+}
+
 // readAt is Read with Redis's clock moved, for tests.
 func readAt(ctx context.Context, rdb redis.Scripter, sender string, rate float64, offset time.Duration) (Pace, error) {
 	reply, err := readScript.Run(

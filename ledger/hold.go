@@ -133,6 +133,7 @@ func (l *Ledger) Told(ctx context.Context, sender string, n HoldNews) error {
 type Holds struct {
 	Scopes []HeldScope                // the sender first, then templates by their ids
 	Queued map[message.Priority]int64 // in asynq's queues, on their way to a handler
+	All    int64                      // queued messages of any kind
 	Today  int64                      // recipients that count against Limits.DailyRecipients now; without that limit none is counted
 }
 
@@ -168,7 +169,7 @@ func (l *Ledger) Holds(ctx context.Context, sender string) (Holds, error) {
 		out.Scopes = append(out.Scopes, h)
 	}
 	sortScopes(out.Scopes)
-	out.Today = r.number(4)
+	out.Today, out.All = r.number(4), r.number(5)
 	return out, nil
 }
 

@@ -102,6 +102,15 @@ func TestCriticalDoesNotStandInLineForItsRecipient(t *testing.T) {
 		require.False(t, b.goes("order"), "it came last")
 		require.True(t, b.goes("otp"))
 		b.balanced()
+
+		// And where nothing may go at the moment, it is the next that does.
+		b.acceptAll(message.Critical, "late")
+		require.False(t, b.goes("late"))
+		b.ahead += 6 * time.Second
+		due := b.sweep(ledger.SweepRequest{}).Requeue
+		require.Contains(t, due, ledger.Requeued{ID: "late", Generation: 2, Priority: message.Critical, To: "919876543210"})
+		require.True(t, b.goes("late"))
+		b.balanced()
 	})
 }
 

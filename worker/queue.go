@@ -60,7 +60,7 @@ func PausedQueues(ctx context.Context, rdb redis.UniversalClient, sender string)
 		return nil, err
 	}
 	var paused []string
-	for _, p := range message.Priorities {
+	for _, p := range message.Lanes {
 		if states[p].paused && !states[p].ours {
 			paused = append(paused, message.Queue(sender, p))
 		}

@@ -31,6 +31,7 @@ type senderView struct {
 	Holds         []holdView  `json:"holds"`          // of the whole sender, and of some of its priorities
 	TemplatesHeld int         `json:"templates_held"`
 	Waiting       waitingView `json:"waiting"`
+	Later         int64       `json:"later"`            // queued, and waiting for a time: a retry, send_at, the recipient, the day's budget
 	Daily         *dailyView  `json:"daily_recipients"` // null without a limit
 	Paused        []string    `json:"paused"`           // asynq queues that a person paused
 }
@@ -44,8 +45,8 @@ func newSenderListCommand(e *env) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "list", Short: "List the senders: their pace, what is held, and what waits", Args: exactly(0, ""),
-		Long: "List the senders: their pace, what is held, and what waits for its turn or behind a hold. What waits for a time (a retry, its\n" +
-			"send_at, its recipient, the day's budget) is not counted; `gupdispatch audit` counts all that is queued.",
+		Long: "List the senders: their pace, what is held, and what waits for its turn or behind a hold, by priority. LATER is what waits for a\n" +
+			"time: a retry, its send_at, its recipient, the day's budget.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			a, err := e.open(c.Context())
 			if err != nil {
@@ -91,6 +92,7 @@ func (a *app) senderView(ctx context.Context, s config.Sender) (senderView, erro
 	if len(v.Holds) > 0 {
 		v.Hold = &v.Holds[0] // the whole sender comes first
 	}
+	v.Later = max(0, all.All-v.Waiting.total())
 	if s.DailyRecipients > 0 {
 		v.Daily = &dailyView{Budget: s.DailyRecipients, Used: all.Today}
 	}
@@ -101,10 +103,10 @@ func (a *app) senderView(ctx context.Context, s config.Sender) (senderView, erro
 func (e *env) senderTable(views []senderView) error {
 	now := e.now()
 	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SENDER\tRATE\tNOW\tUSED\tCRITICAL\tDEFAULT\tBULK\tHELD")
+	fmt.Fprintln(w, "SENDER\tRATE\tNOW\tUSED\tCRITICAL\tDEFAULT\tBULK\tLATER\tHELD")
 	for _, v := range views {
-		fmt.Fprintf(w, "%s\t%g\t%g\t%g\t%d\t%d\t%d\t%s\n", v.Name, v.Rate, rounded(v.EffectiveRate), rounded(v.Used),
-			v.Waiting.Critical, v.Waiting.Default, v.Waiting.Bulk, v.held())
+		fmt.Fprintf(w, "%s\t%g\t%g\t%g\t%d\t%d\t%d\t%d\t%s\n", v.Name, v.Rate, rounded(v.EffectiveRate), rounded(v.Used),
+			v.Waiting.Critical, v.Waiting.Default, v.Waiting.Bulk, v.Later, v.held())
 	}
 	if err := printed(w.Flush()); err != nil {
 		return err
@@ -150,7 +152,7 @@ func (v senderView) lines(now time.Time) (lines []string) {
 		lines = append(lines, countedTemplates(v.TemplatesHeld)+" held: see `gupdispatch template list`")
 	}
 	if !v.StoppedUntil.IsZero() {
-		lines = append(lines, "Gupshup wants nothing for another "+roundUp(time.Time(v.StoppedUntil).Sub(now)).String())
+		lines = append(lines, "Gupshup wants nothing for another "+roundUp(time.Time(v.StoppedUntil).Sub(now)).String()+"; `gupdispatch sender release "+v.Name+"` sends all the same")
 	}
 	if v.Daily != nil {
 		lines = append(lines, fmt.Sprintf("%d of %d recipients within 24 hours", v.Daily.Used, v.Daily.Budget))

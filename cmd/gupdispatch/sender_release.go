@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gupdispatch/gupdispatch/flow"
 	"github.com/gupdispatch/gupdispatch/worker"
 )
 
@@ -12,6 +13,7 @@ import (
 type releasedView struct {
 	Sender   string      `json:"sender"`
 	Released []holdView  `json:"released"`
+	Restored bool        `json:"pace_restored"` // Gupshup had slowed it down, or stopped it
 	Waiting  waitingView `json:"waiting"`
 }
 
@@ -20,7 +22,7 @@ func newSenderReleaseCommand(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use: "release NAME", Short: "Let a sender send again, whoever or whatever holds it", Args: exactly(1, "the name of a sender"),
 		Long: "Let a sender send again, whoever or whatever holds it or some of its priorities. What waits is let go bit by bit; should the\n" +
-			"trouble still be there, it is held again. Templates have holds of their own, and a queue that a person paused stays paused.",
+			"trouble still be there, it is held again. A sender that Gupshup slowed down or stopped (429) gets its rate back. Templates have holds of their own, and a queue that a person paused stays paused.",
 		RunE: func(c *cobra.Command, args []string) error {
 			a, err := e.open(c.Context())
 			if err != nil {
@@ -47,6 +49,10 @@ func (a *app) releaseSender(c *cobra.Command, sender string, asJSON bool) error 
 	if err != nil {
 		return fmt.Errorf("not known whether %s is released, repeating the command is safe: %w", sender, err)
 	}
+	restored, err := flow.Restore(ctx, a.redis.general, sender)
+	if err != nil {
+		return err
+	}
 	paused, err := worker.PausedQueues(ctx, a.redis.general, sender)
 	if err != nil {
 		return err
@@ -57,10 +63,10 @@ func (a *app) releaseSender(c *cobra.Command, sender string, asJSON bool) error 
 	if len(templates) > 0 {
 		a.env.note("%s of %s held, which this does not release: see `gupdispatch template list`", countedTemplates(len(templates)), sender)
 	}
-	if !released && len(own) == 0 { // released, but not by us, is what was wanted, too: a lost reply makes our own call come twice
+	if !released && !restored && len(own) == 0 { // released, but not by us, is what was wanted, too: a lost reply makes our own call come twice
 		return fmt.Errorf("%s is not held: nothing was released", sender)
 	}
-	v := releasedView{Sender: sender, Released: holdViews(own)}
+	v := releasedView{Sender: sender, Released: holdViews(own), Restored: restored}
 	v.Waiting = waitingFor(all, v.Released...)
 	if asJSON {
 		return a.env.printJSON(v)
@@ -69,6 +75,14 @@ func (a *app) releaseSender(c *cobra.Command, sender string, asJSON bool) error 
 		if err := a.env.say("%s of %s released; the hold was: %s", h.what(), sender, h.past(a.env.now())); err != nil {
 			return err
 		}
+	}
+	if restored {
+		if err := a.env.say("%s has its rate back, which Gupshup had cut", sender); err != nil {
+			return err
+		}
+	}
+	if len(v.Released) == 0 {
+		return nil
 	}
 	return a.env.say("%s: %s", countedMessages(v.Waiting.total()), bitByBit)
 }

@@ -43,7 +43,7 @@ func TestSenderListIsTheArrayOfTheContract(t *testing.T) {
 		s := newSite(t, rdb, gupshuptest.Config{}, "", true)
 		calm := s.listed()[s.sender]
 		require.Equal(t, []string{
-			"daily_recipients", "effective_rate", "hold", "holds", "name", "paused", "rate", "stopped_until", "templates_held", "used", "waiting",
+			"daily_recipients", "effective_rate", "hold", "holds", "later", "name", "paused", "rate", "stopped_until", "templates_held", "used", "waiting",
 		}, keys(calm))
 		require.Equal(t, map[string]any{
 			"name": s.sender, "rate": 1000.0, "effective_rate": 1000.0, "used": 0.0, "stopped_until": nil, "hold": nil, "holds": []any{},
@@ -142,7 +142,7 @@ func TestSenderHoldAndRelease(t *testing.T) {
 		// What the policy holds is released as well, and said.
 		s.holds(s.sender, "account", "1003", ledger.Hold{})
 		json := decode[map[string]any](t, s.ok("sender", "release", s.sender, "--json").out)
-		require.Equal(t, []string{"released", "sender", "waiting"}, keys(json))
+		require.Equal(t, []string{"pace_restored", "released", "sender", "waiting"}, keys(json))
 		require.Equal(t, "account", json["released"].([]any)[0].(map[string]any)["reason"])
 		require.Equal(t, map[string]any{"critical": 0.0, "default": 0.0, "bulk": 1.0}, json["waiting"])
 

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -25,6 +26,7 @@ func newTemplateHoldCommand(e *env) *cobra.Command {
 			if err := theTemplate(args[0]); err != nil {
 				return err
 			}
+			args[0] = strings.ToLower(args[0]) // as messages have it
 			a, err := e.open(c.Context())
 			if err != nil {
 				return err

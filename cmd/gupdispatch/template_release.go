@@ -18,6 +18,7 @@ func newTemplateReleaseCommand(e *env) *cobra.Command {
 			if err := theTemplate(args[0]); err != nil {
 				return err
 			}
+			args[0] = strings.ToLower(args[0]) // as messages have it
 			a, err := e.open(c.Context())
 			if err != nil {
 				return err

@@ -11,4 +11,4 @@ for scope, h in pairs(held().all_holds()) do
   out[#out + 1] = { scope, cjson.encode(h), unpack(waits) }
 end
 return { redis.call('ZCARD', P .. 'waiting:critical'), redis.call('ZCARD', P .. 'waiting:default'), redis.call('ZCARD', P .. 'waiting:bulk'), out,
-  redis.call('ZCOUNT', P .. 'daily', '(' .. int(now - 86400000), '+inf') }
+  redis.call('ZCOUNT', P .. 'daily', '(' .. int(now - 86400000), '+inf'), num(redis.call('HGET', P .. 'count', 'queued')) }
