@@ -47,10 +47,10 @@ func TestSenderListIsTheArrayOfTheContract(t *testing.T) {
 		}, keys(calm))
 		require.Equal(t, map[string]any{
 			"name": s.sender, "rate": 1000.0, "effective_rate": 1000.0, "used": 0.0, "stopped_until": nil, "hold": nil, "holds": []any{},
-			"templates_held": 0.0, "waiting": map[string]any{"critical": 0.0, "default": 0.0, "bulk": 0.0}, "daily_recipients": nil, "paused": []any{},
+			"later": 0.0, "templates_held": 0.0, "waiting": map[string]any{"critical": 0.0, "default": 0.0, "bulk": 0.0}, "daily_recipients": nil, "paused": []any{},
 		}, calm)
-		require.Regexp(t, `^SENDER +RATE +NOW +USED +CRITICAL +DEFAULT +BULK +HELD\n`+
-			s.sender+` +1000 +1000 +0 +0 +0 +0 +-\n`+s.second, s.ok("sender", "list").out)
+		require.Regexp(t, `^SENDER +RATE +NOW +USED +CRITICAL +DEFAULT +BULK +LATER +HELD\n`+
+			s.sender+` +1000 +1000 +0 +0 +0 +0 +0 +-\n`+s.second, s.ok("sender", "list").out)
 
 		s.ok("send", "--sender", s.sender, "--to", testNumber, "--text", "Hello", "--priority", "critical")
 		s.ok("send", "--sender", s.sender, "--to", testNumber, "--text", "Hello", "--priority", "bulk")
@@ -85,11 +85,11 @@ func TestSenderListIsTheArrayOfTheContract(t *testing.T) {
 
 		table := s.ok("sender", "list").out
 		for _, want := range []string{
-			s.sender + ` +1000 +0 +0 +1 +0 +2 +all, default and bulk, 1 template\n`,
+			s.sender + ` +1000 +0 +0 +1 +0 +2 +0 +all, default and bulk, 1 template\n`,
 			s.sender + `: all held: account \(1003\), for \d+s; tried again in \S+\n`,
 			s.sender + `: default and bulk held: spam \(131048\), for \d+s; tried again in \S+\n`,
 			s.sender + ": 1 template held: see `gupdispatch template list`\n",
-			s.sender + `: Gupshup wants nothing for another \S+\n`,
+			s.sender + `: Gupshup wants nothing for another \S+; .*\n`,
 			s.sender + `: 1 of 250 recipients within 24 hours\n`,
 			s.sender + `: a person paused the queue ` + s.sender + `\.bulk: resume it in the web UI\n`,
 		} {
