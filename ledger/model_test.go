@@ -109,6 +109,7 @@ func TestModel(t *testing.T) {
 				"sweep":        w.sweepOnce,
 				"advance":      func(rt *rapid.T) { w.ahead += time.Duration(rapid.IntRange(0, 90).Draw(rt, "seconds")) * time.Second },
 				"replay":       w.replay,
+				"cancel":       w.cancel,
 				"hold":         w.holdOrRelease,
 			})
 			w.drain(rt)
@@ -480,6 +481,25 @@ func (w *world) replay(rt *rapid.T) {
 	m.generation, m.expires = task.Generation, false
 	m.resends++ // a person decided
 	w.tasks = append(w.tasks, modelTask{id: id, generation: task.Generation})
+}
+
+// cancel takes a message back, or is told that it is too late. That nothing cancelled is sent after all is what step insists on.
+func (w *world) cancel(rt *rapid.T) {
+	if !chance(rt, 40, "cancelled at all") {
+		rt.Skip("messages that are cancelled early have no story")
+	}
+	id := pick(rt, w.ids)
+	m := w.messages[id]
+	err := w.Cancel(context.Background(), w.sender, id)
+	require.Equal(rt, err, w.Cancel(context.Background(), w.sender, id), "the same again")
+	if !m.status.CanBecome(message.Cancelled) && m.status != message.Cancelled {
+		require.Equal(rt, &ledger.TooLateError{Status: m.status}, err)
+		return
+	}
+	require.NoError(rt, err)
+	if m.status == message.Queued {
+		m.step(rt, message.Cancelled)
+	}
 }
 
 // check holds after every step.

@@ -12,7 +12,8 @@ import (
 )
 
 func newMessageCommand(e *env) *cobra.Command {
-	return group("message", "Look at messages", newMessageShowCommand(e))
+	return group("message", "Look at messages, or take them back",
+		newMessageShowCommand(e), newMessageListCommand(e), newMessageCancelCommand(e))
 }
 
 func newMessageShowCommand(e *env) *cobra.Command {
