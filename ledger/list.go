@@ -29,7 +29,7 @@ type Listed struct {
 }
 
 // List finds a sender's messages to a number. No index leads from numbers to messages, which would cost memory for every message and is
-// needed by a person now and then: so it looks at all records, in pages, at about a hundred thousand a second, and at no more than Most.
+// needed by a person now and then: so it looks at all records, in pages, some hundred thousand a second, and at no more than Most.
 func (l *Ledger) List(ctx context.Context, sender string, q ListFilter) (Listed, error) {
 	var out Listed
 	records, number := prefix(sender)+"m:", message.NumberKey(q.To)

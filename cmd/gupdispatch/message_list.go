@@ -10,6 +10,7 @@ import (
 	"github.com/gupdispatch/gupdispatch/config"
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
+	"github.com/gupdispatch/gupdispatch/view"
 )
 
 // looked is how many records of a sender `message list` looks at unless it is told otherwise: some ten seconds' worth.
@@ -89,9 +90,9 @@ func (a *app) listMessages(c *cobra.Command, f listFlags) error {
 	if found > len(records) {
 		a.env.note("these are the newest %d of %d: raise --limit for more", len(records), found)
 	}
-	views := make([]messageView, len(records))
+	views := make([]view.Message, len(records))
 	for i, r := range records {
-		views[i] = viewOf(r, f.reveal)
+		views[i] = view.MessageOf(r, f.reveal)
 	}
 	if f.json {
 		return a.env.printJSON(views)
@@ -107,7 +108,7 @@ func (a *app) listOf(c *cobra.Command, s config.Sender, f listFlags) (ledger.Lis
 	return a.ledger.List(c.Context(), s.Name, ledger.ListFilter{To: to, Status: message.Status(f.status), Limit: f.limit, Most: f.scan})
 }
 
-func (e *env) messageTable(views []messageView) error {
+func (e *env) messageTable(views []view.Message) error {
 	if len(views) == 0 {
 		e.note("no message to this number is known: none was accepted, or their records were retired")
 		return nil

@@ -8,14 +8,8 @@ import (
 
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
+	"github.com/gupdispatch/gupdispatch/view"
 )
-
-// heldView is what `sender hold` prints with --json.
-type heldView struct {
-	Sender  string      `json:"sender"`
-	Hold    holdView    `json:"hold"`
-	Waiting waitingView `json:"waiting"` // of what is held
-}
 
 func newSenderHoldCommand(e *env) *cobra.Command {
 	var f holdFlags
@@ -94,16 +88,16 @@ func (a *app) holdSender(c *cobra.Command, q ledger.HoldRequest, asJSON bool) er
 	if i < 0 {
 		return fmt.Errorf("%s was released meanwhile by somebody else: look with `gupdispatch sender list`", q.Sender)
 	}
-	now := holdViewOf(own[i])
-	v := heldView{Sender: q.Sender, Hold: now, Waiting: waitingFor(all, now)}
+	now := view.HoldOf(own[i])
+	v := view.Held{Sender: q.Sender, Hold: now, Waiting: view.WaitingFor(all, now)}
 	if asJSON {
 		return a.env.printJSON(v)
 	}
 	if i := slices.IndexFunc(before, same); i >= 0 {
-		old := holdViewOf(before[i])
-		a.env.note("this takes the place of a hold of %s of %s: %s", old.what(), q.Sender, old.story(a.env.now()))
+		old := view.HoldOf(before[i])
+		a.env.note("this takes the place of a hold of %s of %s: %s", old.What(), q.Sender, old.Story(a.env.now()))
 	}
-	if err := a.env.say("%s of %s held, %s; %s", now.what(), q.Sender, now.next(a.env.now()), countedMessages(v.Waiting.total())); err != nil {
+	if err := a.env.say("%s of %s held, %s; %s", now.What(), q.Sender, now.Next(a.env.now()), countedMessages(v.Waiting.Total())); err != nil {
 		return err
 	}
 	return a.env.say("`gupdispatch sender release %s` lets go", q.Sender)

@@ -12,33 +12,13 @@ import (
 
 	"github.com/gupdispatch/gupdispatch/config"
 	"github.com/gupdispatch/gupdispatch/flow"
+	"github.com/gupdispatch/gupdispatch/view"
 	"github.com/gupdispatch/gupdispatch/worker"
 )
 
 func newSenderCommand(e *env) *cobra.Command {
 	return group("sender", "Look at senders, hold them back, or release them",
 		newSenderListCommand(e), newSenderHoldCommand(e), newSenderReleaseCommand(e))
-}
-
-// senderView is a sender as `sender list` prints it; name, rate, effective_rate, hold and waiting are part of the contract.
-type senderView struct {
-	Name          string      `json:"name"`
-	Rate          float64     `json:"rate"`           // as configured
-	EffectiveRate float64     `json:"effective_rate"` // what Gupshup lets it send now; 0 while it is stopped
-	Used          float64     `json:"used"`           // messages in the last second
-	StoppedUntil  stamp       `json:"stopped_until"`  // by a Retry-After; null if it is not stopped
-	Hold          *holdView   `json:"hold"`           // the widest of holds
-	Holds         []holdView  `json:"holds"`          // of the whole sender, and of some of its priorities
-	TemplatesHeld int         `json:"templates_held"`
-	Waiting       waitingView `json:"waiting"`
-	Later         int64       `json:"later"`            // queued, and waiting for a time: a retry, send_at, the recipient, the day's budget
-	Daily         *dailyView  `json:"daily_recipients"` // null without a limit
-	Paused        []string    `json:"paused"`           // asynq queues that a person paused
-}
-
-type dailyView struct {
-	Budget int   `json:"budget"`
-	Used   int64 `json:"used"`
 }
 
 func newSenderListCommand(e *env) *cobra.Command {
@@ -53,7 +33,7 @@ func newSenderListCommand(e *env) *cobra.Command {
 				return err
 			}
 			defer a.close()
-			views := make([]senderView, len(a.cfg.Senders))
+			views := make([]view.Sender, len(a.cfg.Senders))
 			for i, s := range a.cfg.Senders {
 				if views[i], err = a.senderView(c.Context(), s); err != nil {
 					return err
@@ -69,22 +49,22 @@ func newSenderListCommand(e *env) *cobra.Command {
 	return c
 }
 
-func (a *app) senderView(ctx context.Context, s config.Sender) (senderView, error) {
+func (a *app) senderView(ctx context.Context, s config.Sender) (view.Sender, error) {
 	pace, err := flow.Read(ctx, a.redis.general, s.Name, s.Rate)
 	if err != nil {
-		return senderView{}, err
+		return view.Sender{}, err
 	}
 	all, own, templates, err := a.heldOf(ctx, s.Name)
 	if err != nil {
-		return senderView{}, err
+		return view.Sender{}, err
 	}
 	paused, err := worker.PausedQueues(ctx, a.redis.general, s.Name)
 	if err != nil {
-		return senderView{}, err
+		return view.Sender{}, err
 	}
-	v := senderView{
+	v := view.Sender{
 		Name: s.Name, Rate: s.Rate, EffectiveRate: pace.Effective, Used: pace.Used, StoppedUntil: stamp(pace.StoppedUntil),
-		Holds: holdViews(own), TemplatesHeld: len(templates), Waiting: waitingViewOf(all.Waiting), Paused: append([]string{}, paused...),
+		Holds: view.HoldsOf(own), TemplatesHeld: len(templates), Waiting: view.WaitingOf(all.Waiting), Paused: append([]string{}, paused...),
 	}
 	if !v.StoppedUntil.IsZero() {
 		v.EffectiveRate = 0
@@ -92,27 +72,27 @@ func (a *app) senderView(ctx context.Context, s config.Sender) (senderView, erro
 	if len(v.Holds) > 0 {
 		v.Hold = &v.Holds[0] // the whole sender comes first
 	}
-	v.Later = max(0, all.All-v.Waiting.total())
+	v.Later = max(0, all.All-v.Waiting.Total())
 	if s.DailyRecipients > 0 {
-		v.Daily = &dailyView{Budget: s.DailyRecipients, Used: all.Today}
+		v.Daily = &view.Daily{Budget: s.DailyRecipients, Used: all.Today}
 	}
 	return v, nil
 }
 
 // senderTable prints for people: a line for each sender, and below them one for each thing that keeps something back.
-func (e *env) senderTable(views []senderView) error {
+func (e *env) senderTable(views []view.Sender) error {
 	now := e.now()
 	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "SENDER\tRATE\tNOW\tUSED\tCRITICAL\tDEFAULT\tBULK\tLATER\tHELD")
 	for _, v := range views {
 		fmt.Fprintf(w, "%s\t%g\t%g\t%g\t%d\t%d\t%d\t%d\t%s\n", v.Name, v.Rate, rounded(v.EffectiveRate), rounded(v.Used),
-			v.Waiting.Critical, v.Waiting.Default, v.Waiting.Bulk, v.Later, v.held())
+			v.Waiting.Critical, v.Waiting.Default, v.Waiting.Bulk, v.Later, heldText(v))
 	}
 	if err := printed(w.Flush()); err != nil {
 		return err
 	}
 	for _, v := range views {
-		for _, line := range v.lines(now) {
+		for _, line := range senderLines(v, now) {
 			if err := e.say("%s: %s", v.Name, line); err != nil {
 				return err
 			}
@@ -124,11 +104,11 @@ func (e *env) senderTable(views []senderView) error {
 // rounded leaves three digits behind the point; the least rate there is has so many.
 func rounded(rate float64) float64 { return math.Round(rate*1000) / 1000 }
 
-// held is such as "all, bulk, 2 templates".
-func (v senderView) held() string {
+// heldText is such as "all, bulk, 2 templates".
+func heldText(v view.Sender) string {
 	var words []string
 	for _, h := range v.Holds {
-		words = append(words, h.what())
+		words = append(words, h.What())
 	}
 	if v.TemplatesHeld > 0 {
 		words = append(words, countedTemplates(v.TemplatesHeld))
@@ -143,16 +123,16 @@ func countedTemplates(n int) string {
 	return fmt.Sprintf("%d templates", n)
 }
 
-// lines explain a sender's row.
-func (v senderView) lines(now time.Time) (lines []string) {
+// senderLines explain a sender's row.
+func senderLines(v view.Sender, now time.Time) (lines []string) {
 	for _, h := range v.Holds {
-		lines = append(lines, fmt.Sprintf("%s held: %s", h.what(), h.story(now)))
+		lines = append(lines, fmt.Sprintf("%s held: %s", h.What(), h.Story(now)))
 	}
 	if v.TemplatesHeld > 0 {
 		lines = append(lines, countedTemplates(v.TemplatesHeld)+" held: see `gupdispatch template list`")
 	}
 	if !v.StoppedUntil.IsZero() {
-		lines = append(lines, "Gupshup wants nothing for another "+roundUp(time.Time(v.StoppedUntil).Sub(now)).String()+"; `gupdispatch sender release "+v.Name+"` sends all the same")
+		lines = append(lines, "Gupshup wants nothing for another "+view.RoundUp(time.Time(v.StoppedUntil).Sub(now)).String()+"; `gupdispatch sender release "+v.Name+"` sends all the same")
 	}
 	if v.Daily != nil {
 		lines = append(lines, fmt.Sprintf("%d of %d recipients within 24 hours", v.Daily.Used, v.Daily.Budget))

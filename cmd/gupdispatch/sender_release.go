@@ -6,16 +6,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gupdispatch/gupdispatch/flow"
+	"github.com/gupdispatch/gupdispatch/view"
 	"github.com/gupdispatch/gupdispatch/worker"
 )
-
-// releasedView is what `sender release` prints with --json.
-type releasedView struct {
-	Sender   string      `json:"sender"`
-	Released []holdView  `json:"released"`
-	Restored bool        `json:"pace_restored"` // Gupshup had slowed it down, or stopped it
-	Waiting  waitingView `json:"waiting"`
-}
 
 func newSenderReleaseCommand(e *env) *cobra.Command {
 	var asJSON bool
@@ -66,13 +59,13 @@ func (a *app) releaseSender(c *cobra.Command, sender string, asJSON bool) error 
 	if !released && !restored && len(own) == 0 { // released, but not by us, is what was wanted, too: a lost reply makes our own call come twice
 		return fmt.Errorf("%s is not held: nothing was released", sender)
 	}
-	v := releasedView{Sender: sender, Released: holdViews(own), Restored: restored}
-	v.Waiting = waitingFor(all, v.Released...)
+	v := view.Released{Sender: sender, Released: view.HoldsOf(own), Restored: restored}
+	v.Waiting = view.WaitingFor(all, v.Released...)
 	if asJSON {
 		return a.env.printJSON(v)
 	}
 	for _, h := range v.Released {
-		if err := a.env.say("%s of %s released; the hold was: %s", h.what(), sender, h.past(a.env.now())); err != nil {
+		if err := a.env.say("%s of %s released; the hold was: %s", h.What(), sender, h.Past(a.env.now())); err != nil {
 			return err
 		}
 	}
@@ -84,5 +77,5 @@ func (a *app) releaseSender(c *cobra.Command, sender string, asJSON bool) error 
 	if len(v.Released) == 0 {
 		return nil
 	}
-	return a.env.say("%s: %s", countedMessages(v.Waiting.total()), bitByBit)
+	return a.env.say("%s: %s", countedMessages(v.Waiting.Total()), bitByBit)
 }

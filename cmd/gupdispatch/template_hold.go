@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gupdispatch/gupdispatch/ledger"
+	"github.com/gupdispatch/gupdispatch/view"
 )
 
 func newTemplateHoldCommand(e *env) *cobra.Command {
@@ -64,13 +65,13 @@ func (a *app) holdTemplate(c *cobra.Command, q ledger.HoldRequest, asJSON bool) 
 		return a.env.printJSON(now)
 	}
 	if before != nil {
-		a.env.note("this takes the place of a hold of it: %s", before.hold().story(a.env.now()))
+		a.env.note("this takes the place of a hold of it: %s", before.Hold().Story(a.env.now()))
 	}
-	return a.env.say("template %s of %s held, %s: its messages wait when their turn comes", q.Template, q.Sender, now.hold().next(a.env.now()))
+	return a.env.say("template %s of %s held, %s: its messages wait when their turn comes", q.Template, q.Sender, now.Hold().Next(a.env.now()))
 }
 
 // templateHeld looks up the hold of a template of a sender; nil if there is none.
-func (a *app) templateHeld(c *cobra.Command, sender, template string) (*templateView, error) {
+func (a *app) templateHeld(c *cobra.Command, sender, template string) (*view.Template, error) {
 	_, _, templates, err := a.heldOf(c.Context(), sender)
 	if err != nil {
 		return nil, err
@@ -79,6 +80,6 @@ func (a *app) templateHeld(c *cobra.Command, sender, template string) (*template
 	if i < 0 {
 		return nil, nil
 	}
-	v := templateViewOf(sender, templates[i])
+	v := view.TemplateOf(sender, templates[i])
 	return &v, nil
 }

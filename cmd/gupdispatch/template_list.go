@@ -7,39 +7,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gupdispatch/gupdispatch/gupshup"
-	"github.com/gupdispatch/gupdispatch/ledger"
-	"github.com/gupdispatch/gupdispatch/message"
+	"github.com/gupdispatch/gupdispatch/view"
 )
 
 func newTemplateCommand(e *env) *cobra.Command {
 	return group("template", "Look at templates that are held, hold them back, or release them",
 		newTemplateListCommand(e), newTemplateHoldCommand(e), newTemplateReleaseCommand(e))
-}
-
-// templateView is a held template as the commands print it.
-type templateView struct {
-	Sender   string      `json:"sender"`
-	Template string      `json:"template"`
-	Reason   string      `json:"reason"` // a class of failures, storm or by_hand
-	Code     string      `json:"code"`
-	Note     string      `json:"note"`
-	By       string      `json:"by"`
-	Since    stamp       `json:"since"`
-	Until    stamp       `json:"until"` // as of a sender's hold
-	Probe    string      `json:"probe"`
-	Waiting  waitingView `json:"waiting"` // behind it; what has not had its turn yet is not known by its template
-}
-
-func templateViewOf(sender string, h ledger.HeldScope) templateView {
-	return templateView{
-		Sender: sender, Template: h.Template, Reason: h.Reason, Code: h.Code, Note: h.Note, By: h.By, Since: stamp(h.Since),
-		Until: stamp(h.Until), Probe: h.Probe, Waiting: waitingViewOf(func(p message.Priority) int64 { return h.Waiting[p] }),
-	}
-}
-
-// hold is the same as a sender's, for telling it.
-func (v templateView) hold() holdView {
-	return holdView{Reason: v.Reason, Code: v.Code, Note: v.Note, By: v.By, Since: v.Since, Until: v.Until, Probe: v.Probe}
 }
 
 // theTemplate checks a template's id. Gupshup's names of templates and Meta's numbers are no ids here.
@@ -65,14 +38,14 @@ func newTemplateListCommand(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			views := []templateView{}
+			views := []view.Template{}
 			for _, s := range senders {
 				_, _, templates, err := a.heldOf(c.Context(), s)
 				if err != nil {
 					return err
 				}
 				for _, h := range templates {
-					views = append(views, templateViewOf(s, h))
+					views = append(views, view.TemplateOf(s, h))
 				}
 			}
 			if asJSON {
@@ -86,7 +59,7 @@ func newTemplateListCommand(e *env) *cobra.Command {
 	return c
 }
 
-func (e *env) templateTable(views []templateView) error {
+func (e *env) templateTable(views []view.Template) error {
 	if len(views) == 0 {
 		e.note("no template is held")
 		return nil
@@ -95,8 +68,8 @@ func (e *env) templateTable(views []templateView) error {
 	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "SENDER\tTEMPLATE\tWAITING\tAGE\tNEXT\tWHY")
 	for _, v := range views {
-		h := v.hold()
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", v.Sender, v.Template, v.Waiting.total(), age(now, v.Since), h.next(now), h.why())
+		h := v.Hold()
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", v.Sender, v.Template, v.Waiting.Total(), age(now, v.Since), h.Next(now), h.Why())
 	}
 	return printed(w.Flush())
 }

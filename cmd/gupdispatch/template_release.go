@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gupdispatch/gupdispatch/view"
 )
 
 func newTemplateReleaseCommand(e *env) *cobra.Command {
@@ -38,7 +40,7 @@ func newTemplateReleaseCommand(e *env) *cobra.Command {
 
 // releaseTemplate prints the holds that it has ended.
 func (a *app) releaseTemplate(c *cobra.Command, senders []string, template string, asJSON bool) error {
-	released := []templateView{}
+	released := []view.Template{}
 	for _, sender := range senders {
 		was, err := a.templateHeld(c, sender, template)
 		if err != nil {
@@ -59,7 +61,7 @@ func (a *app) releaseTemplate(c *cobra.Command, senders []string, template strin
 	}
 	for _, v := range released {
 		err := a.env.say("template %s of %s released; the hold was: %s; %s: %s",
-			v.Template, v.Sender, v.hold().past(a.env.now()), countedMessages(v.Waiting.total()), bitByBit)
+			v.Template, v.Sender, v.Hold().Past(a.env.now()), countedMessages(v.Waiting.Total()), bitByBit)
 		if err != nil {
 			return err
 		}
