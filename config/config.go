@@ -54,8 +54,13 @@ type Redis struct {
 type HTTP struct {
 	Listen  string   `koanf:"listen"`
 	APIKeys []APIKey `koanf:"api_keys"`
+	APIRate int      `koanf:"api_rate"` // requests a second of each API key and process; 0 is any number
+	Allow   Networks `koanf:"allow"`    // where requests of the REST API may come from; none means from everywhere
 	UIUsers []UIUser `koanf:"ui_users"`
-	// TrustedProxies are the reverse proxies whose X-Forwarded-For is believed: for callback_allow, and for whom a login is counted against.
+	TLSCert string   `koanf:"tls_cert"` // file of the certificate and its chain; "" speaks plain HTTP
+	TLSKey  string   `koanf:"tls_key"`  // file of its key
+	// TrustedProxies are the reverse proxies whose X-Forwarded-For is believed: for allow and callback_allow, and for whom a login is
+	// counted against.
 	TrustedProxies Networks `koanf:"trusted_proxies"`
 }
 

@@ -14,7 +14,7 @@ func Default() Config {
 			WriteTimeout: 3 * time.Second,
 			Durability:   "standard",
 		},
-		HTTP: HTTP{Listen: "127.0.0.1:8080"},
+		HTTP: HTTP{Listen: "127.0.0.1:8080", APIRate: 100},
 		Workers: Workers{
 			Concurrency:     ByPriority[int]{Critical: 16, Default: 64, Bulk: 64},
 			ShutdownTimeout: 20 * time.Second,

@@ -18,8 +18,8 @@ type Message struct {
 	Code       string            `json:"code" doc:"of the last failure, such as 1002, http_429 or IN_DOUBT"`
 	Class      gupshup.Class     `json:"class" doc:"the kind of failure, a row of the table of failures"`
 	Reason     string            `json:"reason"`
-	Attempts   []Attempt         `json:"attempts"`
-	Receipts   []Receipt         `json:"receipts"`
+	Attempts   []Attempt         `json:"attempts" nullable:"false"`
+	Receipts   []Receipt         `json:"receipts" nullable:"false"`
 	Fallback   bool              `json:"fallback,omitempty" doc:"sent as its fallback template, for want of an open session"`
 	CreatedAt  Stamp             `json:"created_at"`
 	UpdatedAt  Stamp             `json:"updated_at"`
