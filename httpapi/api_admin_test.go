@@ -68,7 +68,7 @@ func TestDeadLettersComeInPages(t *testing.T) {
 		_, v = c.ask("GET", "/v1/dead-letters?until="+time.Now().Add(-time.Hour).UTC().Format(time.RFC3339), "")
 		require.Empty(t, v["items"])
 		for query, field := range map[string]string{
-			"limit=0": "limit", "limit=1001": "limit", "limit=x": "limit", "cursor=!": "cursor", "since=yesterday": "since", "sender=x": "sender",
+			"limit=0": "limit", "limit=1001": "limit", "limit=x": "limit", "limit=" + number: "limit", "cursor=!": "cursor", "since=yesterday": "since", "sender=x": "sender",
 		} {
 			got, v = c.ask("GET", "/v1/dead-letters?"+query, "")
 			require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode, query)

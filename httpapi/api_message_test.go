@@ -163,6 +163,16 @@ func TestIdempotencyKey(t *testing.T) {
 
 func first2(got answer, _ map[string]any) answer { return got }
 
+func TestAClientThatHangsUp(t *testing.T) {
+	t.Parallel()
+	c := newCounter(t, redistest.Embedded(t), nil)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	got, _ := c.ask("POST", "/v1/messages", c.hello("a"), func(r *http.Request) { *r = *r.WithContext(gone) })
+	require.Equal(t, http.StatusAccepted, got.StatusCode)
+	require.Equal(t, message.Queued, c.status("a"))
+}
+
 func TestNoRoom(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
