@@ -62,6 +62,11 @@ lint: ## check formatting, vet and linters
 	go vet ./...
 	golangci-lint run ./...
 
+.PHONY: openapi
+openapi: ## write docs/openapi.json anew; where npx is, lint it, too
+	go test ./httpapi -run TestOpenAPIIsInTheDocs -update
+	! command -v npx >/dev/null || npx --yes @redocly/cli@2.77.0 lint docs/openapi.json
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (20s)
 	@for package in $$(go list ./...); do \

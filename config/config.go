@@ -55,8 +55,13 @@ type Redis struct {
 type HTTP struct {
 	Listen  string   `koanf:"listen"`
 	APIKeys []APIKey `koanf:"api_keys"`
+	APIRate int      `koanf:"api_rate"` // requests a second of each API key and process; 0 is any number
+	Allow   Networks `koanf:"allow"`    // where requests of the REST API may come from; none means from everywhere
 	UIUsers []UIUser `koanf:"ui_users"`
-	// TrustedProxies are the reverse proxies whose X-Forwarded-For is believed: for callback_allow, and for whom a login is counted against.
+	TLSCert string   `koanf:"tls_cert"` // file of the certificate and its chain; "" speaks plain HTTP
+	TLSKey  string   `koanf:"tls_key"`  // file of its key
+	// TrustedProxies are the reverse proxies whose X-Forwarded-For is believed: for allow and callback_allow, and for whom a login is
+	// counted against.
 	TrustedProxies Networks `koanf:"trusted_proxies"`
 }
 
@@ -164,6 +169,9 @@ type Sender struct {
 	CheckSession     bool               `koanf:"check_session"`      // session messages only to who wrote within the last 24 hours
 	EventsMax        int                `koanf:"events_max"`         // entries that the sender's event stream keeps; see EventsKept
 	MaxQueued        int                `koanf:"max_queued"`         // messages queued at a time, beyond which more are refused; 0 is any number
+	PairEvery        time.Duration      `koanf:"pair_every"`         // between two messages to one number, in the long run; 0 is no limit
+	PairBurst        int                `koanf:"pair_burst"`         // of them may go at once after a rest
+	DailyRecipients  int                `koanf:"daily_recipients"`   // numbers that get templates outside a session within 24 hours; 0 is no limit
 	NotifyURL        string             `koanf:"notify_url"`         // told of every change of a message's state; "" tells nobody
 	NotifySecretEnv  string             `koanf:"notify_secret_env"`
 	OnInDoubt        ByPriority[string] `koanf:"on_in_doubt"` // "" falls back to in_doubt; see Config.OnInDoubt

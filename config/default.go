@@ -14,7 +14,7 @@ func Default() Config {
 			WriteTimeout: 3 * time.Second,
 			Durability:   "standard",
 		},
-		HTTP: HTTP{Listen: "127.0.0.1:8080"},
+		HTTP: HTTP{Listen: "127.0.0.1:8080", APIRate: 100},
 		Workers: Workers{
 			Concurrency:     ByPriority[int]{Critical: 16, Default: 64, Bulk: 64},
 			ShutdownTimeout: 20 * time.Second,
@@ -55,6 +55,10 @@ func NewSender(name string) Sender {
 		CatalogPath:  "/wa/api/v1/raw/msg", // the one template page of Gupshup's reference with a path of its own
 		Rate:         20,
 		Burst:        1,
+		// What WhatsApp lets one number have in the long run. It lends up to 45 at once, and then wants a rest as long as they would
+		// have taken; ten are a lively chat, and a rest of a minute.
+		PairEvery: 6 * time.Second,
+		PairBurst: 10,
 	}
 }
 

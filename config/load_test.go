@@ -71,6 +71,8 @@ func TestEnvironmentBeatsFileBeatsDefaults(t *testing.T) {
 		"GUPDISPATCH_CODES_1002=unknown",
 		"GUPDISPATCH_CODES_HTTP_429=transient",
 		"GUPDISPATCH_SENDERS_MY_SHOP_RATE=0.5",
+		"GUPDISPATCH_SENDERS_MY_SHOP_PAIR_EVERY=0",
+		"GUPDISPATCH_SENDERS_MY_SHOP_DAILY_RECIPIENTS=250",
 		"GUPDISPATCH_SENDERS_MY_SHOP_BASE_URL=https://example.com/",
 		"GUPDISPATCH_SENDERS_MY_SHOP_ON_IN_DOUBT_CRITICAL=hold",
 		"OTHER_REDIS_URL=ignored",
@@ -91,6 +93,9 @@ func TestEnvironmentBeatsFileBeatsDefaults(t *testing.T) {
 	require.Equal(t, 7*24*time.Hour, cfg.Expiry.Bulk)
 	require.Equal(t, map[string]string{"1002": "unknown", "http_429": "transient"}, cfg.Codes)
 	require.InDelta(t, 0.5, s.Rate, 0)
+	require.Zero(t, s.PairEvery, "off")
+	require.Equal(t, 10, s.PairBurst, "default")
+	require.Equal(t, 250, s.DailyRecipients)
 	require.Equal(t, "https://example.com", s.BaseURL)
 	require.Equal(t, "hold", cfg.OnInDoubt(s, "critical"), "the sender's own")
 	require.Equal(t, "resend", cfg.OnInDoubt(s, "bulk"), "everybody's")

@@ -62,6 +62,10 @@ func (p *Problems) redis(r Redis) {
 
 func (p *Problems) http(h HTTP) {
 	p.listen("http.listen", h.Listen)
+	p.between("http.api_rate", h.APIRate, 0, 100_000)
+	if (h.TLSCert == "") != (h.TLSKey == "") {
+		p.add("http.tls_cert", "name both files, or neither", "tls_cert and tls_key belong together")
+	}
 	var keys, users []string
 	for i, k := range h.APIKeys {
 		at := p.name("http.api_keys", i, k.Name, keys)

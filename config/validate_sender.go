@@ -18,6 +18,12 @@ const maxEvents = 10_000_000
 // maxQueued bounds max_queued; so many messages fill some 50 GB.
 const maxQueued = 100_000_000
 
+// maxDaily bounds daily_recipients, whose numbers lie in Redis's memory. Meta's highest tier with a limit has 100,000.
+const maxDaily = 10_000_000
+
+// maxPairBurst bounds pair_burst: WhatsApp lends a number 45 messages at most.
+const maxPairBurst = 1000
+
 var (
 	digits = regexp.MustCompile(`^[1-9][0-9]{6,14}$`) // E.164 has at most 15
 	region = regexp.MustCompile(`^[A-Z]{2}$`)
@@ -66,6 +72,11 @@ func (p *Problems) sender(at string, s Sender) {
 	p.between(at+".events_max", s.EventsMax, 0, maxEvents)
 	p.between(at+".max_queued", s.MaxQueued, 0, maxQueued)
 	p.webhook(webhook{at + ".notify_url", s.NotifyURL, at + ".notify_secret_env", s.NotifySecretEnv, s.NotifySecret, s.AllowInsecure})
+	if s.PairEvery != 0 && (s.PairEvery < time.Millisecond || s.PairEvery > day) { // below, the ledger would take it for none
+		p.add(at+".pair_every", "write the time between two messages to one number, 1ms to 24h, or 0 for no limit", "%v is out of range", s.PairEvery)
+	}
+	p.between(at+".pair_burst", s.PairBurst, 1, maxPairBurst)
+	p.between(at+".daily_recipients", s.DailyRecipients, 0, maxDaily)
 	eachPriority(s.OnInDoubt, func(priority, policy string) {
 		if policy != "" {
 			p.oneOf(at+".on_in_doubt."+priority, policy, "resend", "hold")

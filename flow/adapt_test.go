@@ -24,7 +24,7 @@ func TestSlowDropsWhatIsHeld(t *testing.T) {
 			l.enter(t.Context(), g, message.Default, name)
 		}
 		require.Equal(t, []string{"a"}, l.names())
-		require.NoError(t, g.Slow(t.Context(), 0))
+		require.NoError(t, g.Slow(t.Context(), time.Time{}, 0))
 		time.Sleep(2 * time.Second)
 		// 0, 100 and 200 ms were taken; b's would have been the second of them. The next free one is at 300 ms, then 200 ms apart.
 		require.Equal(t, []event{{name: "a"}, {name: "b", after: 300 * ms}, {name: "c", after: 500 * ms}, {name: "d", after: 700 * ms}}, l.all())
@@ -40,7 +40,7 @@ func TestStopHoldsEverybody(t *testing.T) {
 		other := startGate(t, f, GateConfig{Sender: "s", Rate: 10, Burst: 1})
 		_, err := refused.Wait(t.Context(), message.Default)
 		require.NoError(t, err)
-		require.NoError(t, refused.Slow(t.Context(), 3*time.Second))
+		require.NoError(t, refused.Slow(t.Context(), time.Time{}, 3*time.Second))
 		var l log
 		l.enter(t.Context(), refused, message.Critical, "here")
 		l.enter(t.Context(), other, message.Critical, "there")
@@ -95,7 +95,7 @@ func TestReservationOlderThanTheCut(t *testing.T) {
 		var l log
 		l.enter(t.Context(), g, message.Critical, "m")
 		time.Sleep(5 * ms)
-		require.NoError(t, g.Slow(t.Context(), 2*time.Second))
+		require.NoError(t, g.Slow(t.Context(), time.Time{}, 2*time.Second))
 		time.Sleep(5 * time.Second)
 		require.Equal(t, []event{{name: "m", after: 2009 * ms}}, l.all(), "stopped at 6 ms; that it is over is asked 1 ms late, and takes 2 ms")
 	})
@@ -108,18 +108,18 @@ func TestBurstOfRefusals(t *testing.T) {
 		f.delay = func() time.Duration { return ms }
 		var all sync.WaitGroup
 		for range 64 {
-			all.Go(func() { require.NoError(t, g.Slow(t.Context(), 0)) })
+			all.Go(func() { require.NoError(t, g.Slow(t.Context(), time.Time{}, 0)) })
 		}
 		all.Wait()
 		require.InDelta(t, 0.5, f.model.share, 0)
 		told := f.slows
 		for range 64 {
-			require.NoError(t, g.Slow(t.Context(), 0))
+			require.NoError(t, g.Slow(t.Context(), time.Time{}, 0))
 		}
 		require.Equal(t, told, f.slows)
 
 		time.Sleep(Guard)
-		require.NoError(t, g.Slow(t.Context(), 0))
+		require.NoError(t, g.Slow(t.Context(), time.Time{}, 0))
 		require.InDelta(t, 0.25, f.model.share, 0)
 	})
 }
@@ -129,10 +129,10 @@ func TestSlowWithoutRedis(t *testing.T) {
 	bubble(t, 80, 1, func(t *testing.T, g *Gate, f *fakeRedis) {
 		gone := errors.New("connection refused")
 		f.fail(gone)
-		require.ErrorIs(t, g.Slow(t.Context(), 0), gone)
+		require.ErrorIs(t, g.Slow(t.Context(), time.Time{}, 0), gone)
 		f.fail(nil)
 		g.Close()
-		require.NoError(t, g.Slow(t.Context(), 0), "the last requests of a stopping worker may be refused")
+		require.NoError(t, g.Slow(t.Context(), time.Time{}, 0), "the last requests of a stopping worker may be refused")
 		require.InDelta(t, 0.5, f.model.share, 0)
 	})
 }
@@ -195,7 +195,7 @@ func TestAdaptsToALimit(t *testing.T) {
 								mu.Unlock()
 								time.Sleep(tc.answer)
 								if !ok {
-									require.NoError(t, g.Slow(t.Context(), 0))
+									require.NoError(t, g.Slow(t.Context(), time.Time{}, 0))
 								}
 							}
 						})

@@ -20,17 +20,21 @@ type slowing struct {
 }
 
 // Slow tells all replicas that Gupshup refused a message of this sender because it is too fast. The rate is halved at once and
-// comes back by a twentieth of the set rate every five seconds; it is cut once for all that is refused within two seconds. With a
+// comes back by a twentieth of the set rate every five seconds; it is cut once for all that is refused within two seconds, and not for what was
+// sent before the last cut: sent is when the refused message was, on Redis's clock, and zero if that is now. With a
 // retryAfter above 0 nothing at all is granted for so long, critical messages included, and then at the cut rate; the longest one
 // counts. The caller caps retryAfter.
 //
 // This gate drops the slots that it holds; other replicas drop theirs when they next reserve. Until then they still go, which takes
-// at most [Ahead]; so do messages that have their slot already. Slow works on a closed gate, too: the last requests of a stopping worker may be refused. An error says
-// that nobody may have heard of it.
-func (g *Gate) Slow(ctx context.Context, retryAfter time.Duration) error {
+// at most [Ahead]; so do messages that have their slot already. Slow works on a closed gate, too: the last requests of a stopping worker
+// may be refused. An error says that nobody may have heard of it.
+func (g *Gate) Slow(ctx context.Context, sent time.Time, retryAfter time.Duration) error {
 	g.mu.Lock()
 	known, heard := g.since, retryAfter <= 0 && time.Now().Before(g.guarded)
 	g.mu.Unlock()
+	if !sent.IsZero() {
+		known = time.Duration(sent.UnixMicro()) * time.Microsecond
+	}
 	if heard {
 		return nil // one of a burst; the others have told Redis
 	}
@@ -91,6 +95,16 @@ type Pace struct {
 // Read tells the pace of a sender whose set rate is given. It takes one round trip, and needs no gate.
 func Read(ctx context.Context, rdb redis.Scripter, sender string, rate float64) (Pace, error) {
 	return readAt(ctx, rdb, sender, rate, 0)
+}
+
+// Restore gives a sender its whole rate back, and ends a stop, because a person knows better. It says whether it was slowed down. Should Gupshup
+// still find it too fast, it is slowed down again.
+func Restore(ctx context.Context, rdb redis.Cmdable, sender string) (bool, error) {
+	n, err := rdb.HDel(ctx, paceKey(sender), "share", "since", "slowed").Result()
+	if err != nil {
+		return false, fmt.Errorf("flow: restore the pace of sender %q: %w", sender, err)
+	}
+	return n > 0, nil
 }
 
 // readAt is Read with Redis's clock moved, for tests.

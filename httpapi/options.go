@@ -62,6 +62,13 @@ type Options struct {
 	// authenticates by itself: Gupshup has no login.
 	Callbacks http.Handler
 
+	// API is the REST API, on /v1/, /openapi.json and /docs; nil leaves it out.
+	API *API
+
+	// TLSCert and TLSKey are the files of the certificate, with its chain, and of its key. They
+	// are read again when they change. Empty: plain HTTP.
+	TLSCert, TLSKey string
+
 	// TrustedProxies are the reverse proxies whose X-Forwarded-For and
 	// X-Forwarded-Proto are believed. Anybody else's are ignored.
 	TrustedProxies []netip.Prefix
@@ -93,6 +100,9 @@ func (o Options) withDefaults() (Options, error) {
 		if check.Name == "" || check.Run == nil {
 			problems = append(problems, fmt.Errorf("option Ready[%d] needs both a Name and a Run", i))
 		}
+	}
+	if (o.TLSCert == "") != (o.TLSKey == "") {
+		problems = append(problems, errors.New("options TLSCert and TLSKey belong together: give both or none"))
 	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()

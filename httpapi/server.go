@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -33,6 +34,7 @@ type Server struct {
 	opts    Options
 	ready   *readiness
 	handler http.Handler
+	cert    *certificate // nil: plain HTTP
 
 	mu       sync.Mutex
 	listener net.Listener
@@ -51,18 +53,35 @@ func New(opts Options) (*Server, error) {
 		return nil, fmt.Errorf("httpapi: web UI: %w", err)
 	}
 	s := &Server{opts: opts, ready: newReadiness(opts)}
-	s.handler = s.routes(ui)
+	var rest *api
+	if opts.API != nil {
+		if rest, err = newAPI(opts); err != nil {
+			return nil, fmt.Errorf("httpapi: %w", err)
+		}
+	}
+	if opts.TLSCert != "" {
+		s.cert = &certificate{certFile: opts.TLSCert, keyFile: opts.TLSKey}
+		if _, err := s.cert.get(nil); err != nil {
+			return nil, fmt.Errorf("httpapi: %w", err)
+		}
+	}
+	s.handler = s.routes(ui, rest)
 	return s, nil
 }
 
 // routes is the table of everything this server answers.
-func (s *Server) routes(ui http.Handler) http.Handler {
+func (s *Server) routes(ui http.Handler, rest *api) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", alive)
 	mux.Handle("GET /readyz", s.ready)
 	mux.Handle("GET /metrics", metrics(s.opts.Registry, s.opts.Log))
 	if s.opts.Callbacks != nil {
 		mux.Handle("/callbacks/", s.opts.Callbacks)
+	}
+	if rest != nil {
+		for _, path := range []string{"/v1/", pathOpenAPI, pathDocs, pathDocsStyle} {
+			mux.Handle(path, rest)
+		}
 	}
 	if !s.opts.WithoutUI {
 		mux.Handle("/ui", ui)
@@ -110,8 +129,13 @@ func (s *Server) Serve(ctx context.Context) error {
 	// The error can only be an unknown level, which WarnLevel is not.
 	server.ErrorLog, _ = zap.NewStdLogAt(s.opts.Log, zapcore.WarnLevel)
 
+	serve := server.Serve
+	if s.cert != nil {
+		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.cert.get}
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+	}
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(s.listener) }()
+	go func() { ended <- serve(s.listener) }()
 	s.opts.Log.Info("http.listening", zap.Stringer("address", addr))
 
 	select {

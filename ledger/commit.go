@@ -48,6 +48,7 @@ type Follows struct {
 	Suppress gupshup.Suppression // of the recipient's number; its zero value leaves it alone
 	Guard    Guard               // what is held when many in a row fail in this way
 	Well     bool                // the failure concerns this message alone: its sender could send
+	Unasked  bool                // Gupshup never saw the request: the failure shows nothing
 	Patient  bool                // a message that fails alone so that its sender would be held waits by itself; otherwise it is dead
 }
 
@@ -100,6 +101,7 @@ func (f Follows) args(template string) []any {
 	}
 	return []any{
 		scope, priorities, holdFor.Milliseconds(), atMost.Milliseconds(), string(f.Suppress.Scope), f.Suppress.For.Milliseconds(), guard, flag(f.Well), flag(f.Patient),
+		flag(!f.Unasked),
 	}
 }
 

@@ -143,6 +143,8 @@ type Holds struct {
 	Scopes []HeldScope                // the sender first, then templates by their ids
 	Paused []HeldScope                // campaigns that were paused, or are letting go what waited meanwhile
 	Queued map[message.Priority]int64 // in asynq's queues, on their way to a handler
+	All    int64                      // queued messages of any kind
+	Today  int64                      // recipients that count against Limits.DailyRecipients now; without that limit none is counted
 }
 
 // Waiting counts the messages of a priority that wait for their turn or behind a hold. Those that wait for a time (send_at, a retry,
@@ -181,6 +183,7 @@ func (l *Ledger) Holds(ctx context.Context, sender string) (Holds, error) {
 		}
 	}
 	sortScopes(out.Scopes)
+	out.Today, out.All = r.number(4), r.number(5)
 	return out, nil
 }
 
@@ -194,6 +197,22 @@ func sortScopes(scopes []HeldScope) {
 	})
 }
 
+// What a person holds of the sender, and of some of its priorities.
+const (
+	handScope     = "hand"
+	handSomeScope = "hand some"
+)
+
+func (q HoldRequest) scope() string {
+	switch {
+	case q.By == "" || q.Template != "":
+		return q.Hold.scope()
+	case len(q.Priorities) > 0:
+		return handSomeScope
+	}
+	return handScope
+}
+
 // HoldRequest holds something that no failed message asked for.
 type HoldRequest struct {
 	Sender string
@@ -205,7 +224,8 @@ type HoldRequest struct {
 	Until  time.Time // by hand: when it ends by itself; zero: when it is released
 }
 
-// SetHold holds a sender, some of its priorities, or a template. A person's hold takes the place of any other; a worker's changes nothing
+// SetHold holds a sender, some of its priorities, or a template. A person's hold takes the place of any other of the same sender or
+// template; priorities that were held besides stay held with it, and no shorter than a person said before. A worker's changes nothing
 // where something is held already, and says so.
 func (l *Ledger) SetHold(ctx context.Context, q HoldRequest) (isNew bool, err error) {
 	r, err := l.run(ctx, holdSetScript, q.Sender, q.scope(), q.Reason, oneLine(q.Code), oneLine(q.Note), joined(q.Priorities), oneLine(q.By),
@@ -218,7 +238,7 @@ func (l *Ledger) SetHold(ctx context.Context, q HoldRequest) (isNew bool, err er
 func (l *Ledger) Release(ctx context.Context, sender, template string) (bool, error) {
 	scopes := []string{Hold{Template: template}.scope()}
 	if template == "" {
-		scopes = append(scopes, "some")
+		scopes = append(scopes, "some", handScope, handSomeScope)
 	}
 	held := false
 	for _, scope := range scopes {

@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -423,8 +424,7 @@ func TestAPersonHoldsAndReleases(t *testing.T) {
 		require.True(t, released)
 		b.balanced()
 		require.Len(t, b.sweep(ledger.SweepRequest{LetGo: 2, Room: 100}).Requeue, 2, "bit by bit")
-		require.Empty(t, b.sweep(ledger.SweepRequest{LetGo: 2, Room: 1}).Requeue, "and while there is room")
-		require.Len(t, b.sweep(ledger.SweepRequest{LetGo: 2, Room: 100}).Requeue, 1)
+		require.Len(t, b.sweep(ledger.SweepRequest{LetGo: 2, Room: 1}).Requeue, 1, "and where there is no room, a trickle")
 		require.Equal(t, ledger.Send, b.next("b").Verdict)
 		released, err = b.Release(ctx, b.sender, "")
 		require.NoError(t, err)
@@ -439,6 +439,45 @@ func TestAPersonHoldsAndReleases(t *testing.T) {
 		b.ahead += time.Minute + time.Second
 		b.sweep(ledger.SweepRequest{})
 		require.Empty(t, b.holds(), "unless they said when")
+	})
+}
+
+func TestAPersonHoldsMoreThanIsHeldAlready(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		b := newHolder(t, rdb)
+		hold := func(until time.Duration, priorities ...message.Priority) ledger.HeldScope {
+			q := ledger.HoldRequest{Sender: b.sender, Reason: ledger.ReasonByHand, By: "ops", Hold: ledger.Hold{Priorities: priorities}}
+			if until > 0 {
+				q.Until = b.now().Add(until)
+			}
+			_, err := b.SetHold(t.Context(), q)
+			require.NoError(t, err)
+			on := b.holds()
+			i := slices.IndexFunc(on, func(h ledger.HeldScope) bool { return h.By == "ops" })
+			require.NotEqual(t, -1, i)
+			return on[i]
+		}
+		b.acceptAll(message.Default, "a", "b")
+		b.fails("a", spam) // holds default and bulk
+		require.Equal(t, ledger.Held, b.next("b").Verdict)
+
+		both := []message.Priority{message.Default, message.Bulk}
+		require.Equal(t, []message.Priority{message.Bulk}, hold(time.Hour, message.Bulk).Priorities)
+		require.Len(t, b.holds(), 2, "beside the policy's")
+		at := hold(time.Minute, message.Default)
+		require.Equal(t, both, at.Priorities, "what a person adds widens what they hold")
+		require.WithinDuration(t, b.now().Add(time.Hour), at.Until, time.Second, "no shorter than was said before")
+		require.WithinDuration(t, b.now().Add(time.Minute), hold(time.Minute, both...).Until, time.Second, "unless all of it is meant")
+		require.True(t, hold(0, message.Bulk).Until.IsZero())
+		require.True(t, hold(time.Minute, message.Default).Until.IsZero())
+
+		released, err := b.Release(t.Context(), b.sender, "")
+		require.NoError(t, err)
+		require.True(t, released)
+		require.Len(t, b.sweep(ledger.SweepRequest{LetGo: 5, Room: 100}).Requeue, 2)
+		require.Equal(t, []message.Priority{message.Bulk}, hold(0, message.Bulk).Priorities, "what is over is not held again")
+		b.balanced()
 	})
 }
 
@@ -517,14 +556,14 @@ func TestNewsOfHolds(t *testing.T) {
 		b.ahead += time.Hour + time.Second
 		told, news = tell()
 		require.Equal(t, []string{
-			"sender by_hand ops true", "template " + templateA + " by_hand ops true", "sender by_hand ops false", "bulk by_hand ops true",
+			"sender by_hand ops true", "template " + templateA + " by_hand ops true", "sender account  false", "sender by_hand ops false", "bulk by_hand ops true",
 			"template " + templateA + " by_hand ops false",
 		}, told)
-		require.Equal(t, news[0].Since, news[2].Since)
-		require.False(t, news[2].Ended.IsZero())
+		require.Equal(t, news[0].Since, news[3].Since)
+		require.False(t, news[3].Ended.IsZero())
 		took(news[:2])
 		told, _ = tell()
-		require.Len(t, told, 3)
+		require.Len(t, told, 4)
 
 		b.sweep(ledger.SweepRequest{})
 		told, _ = tell()

@@ -36,6 +36,13 @@ func (h *holder) goes(id string) bool {
 	return true
 }
 
+// today is how much of the day's budget is used.
+func (h *holder) today() int64 {
+	all, err := h.Holds(h.t.(*testing.T).Context(), h.sender)
+	require.NoError(h.t, err)
+	return all.Today
+}
+
 func TestAPairIsNotWrittenToFasterThanItsRate(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
@@ -95,6 +102,15 @@ func TestCriticalDoesNotStandInLineForItsRecipient(t *testing.T) {
 		require.False(t, b.goes("order"), "it came last")
 		require.True(t, b.goes("otp"))
 		b.balanced()
+
+		// And where nothing may go at the moment, it is the next that does.
+		b.acceptAll(message.Critical, "late")
+		require.False(t, b.goes("late"))
+		b.ahead += 6 * time.Second
+		due := b.sweep(ledger.SweepRequest{}).Requeue
+		require.Contains(t, due, ledger.Requeued{ID: "late", Generation: 2, Priority: message.Critical, To: "919876543210"})
+		require.True(t, b.goes("late"))
+		b.balanced()
 	})
 }
 
@@ -142,6 +158,7 @@ func TestTheDaysBudgetOfRecipients(t *testing.T) {
 			b.ahead += time.Minute
 		}
 		require.Equal(t, 50, sent)
+		require.EqualValues(t, 50, b.today())
 		require.Equal(t, "daily_recipients", b.get("m79").WaitingFor)
 		require.Zero(t, b.get("m79").Spent)
 		b.accept(to("again", 3))
@@ -172,6 +189,8 @@ func TestTheDaysBudgetOfRecipients(t *testing.T) {
 		require.Equal(t, 80, sent)
 		require.LessOrEqual(t, asked, 35)
 		b.balanced()
+		b.ahead += 25 * time.Hour
+		require.Zero(t, b.today(), "who is still in the set does not count any more")
 	})
 }
 

@@ -109,6 +109,7 @@ func TestModel(t *testing.T) {
 				"sweep":        w.sweepOnce,
 				"advance":      func(rt *rapid.T) { w.ahead += time.Duration(rapid.IntRange(0, 90).Draw(rt, "seconds")) * time.Second },
 				"replay":       w.replay,
+				"cancel":       w.cancel,
 				"hold":         w.holdOrRelease,
 			})
 			w.drain(rt)
@@ -406,7 +407,7 @@ func (w *world) crash(rt *rapid.T) { w.drop(pick(rt, w.runs)) }
 // takeOver is what follows when runs stall: their claims run out, others decide about the doubt and begin again.
 func (w *world) takeOver(rt *rapid.T) {
 	w.ahead += doubtWindow
-	w.take(rt, w.sweep(ledger.SweepRequest{}), func() bool { return true })
+	w.take(rt, w.look(nil), func() bool { return true })
 	for len(w.tasks) > 0 {
 		w.begin(rt)
 		for _, r := range slices.Clone(w.runs) {
@@ -432,7 +433,18 @@ func (w *world) sweepOnce(rt *rapid.T) {
 			idle[p] = true
 		}
 	}
-	w.take(rt, w.sweep(ledger.SweepRequest{Idle: idle}), func() bool { return chance(rt, 80, "enqueued") })
+	w.take(rt, w.look(idle), func() bool { return chance(rt, 80, "enqueued") })
+}
+
+// look sweeps, knowing whether express tasks are on their way.
+func (w *world) look(idle map[message.Priority]bool) ledger.Sweep {
+	w.called = 0
+	for _, t := range w.tasks {
+		if t.express {
+			w.called++
+		}
+	}
+	return w.sweep(ledger.SweepRequest{Idle: idle})
 }
 
 func (w *world) take(rt require.TestingT, s ledger.Sweep, enqueued func() bool) {
@@ -471,6 +483,25 @@ func (w *world) replay(rt *rapid.T) {
 	w.tasks = append(w.tasks, modelTask{id: id, generation: task.Generation})
 }
 
+// cancel takes a message back, or is told that it is too late. That nothing cancelled is sent after all is what step insists on.
+func (w *world) cancel(rt *rapid.T) {
+	if !chance(rt, 40, "cancelled at all") {
+		rt.Skip("messages that are cancelled early have no story")
+	}
+	id := pick(rt, w.ids)
+	m := w.messages[id]
+	err := w.Cancel(context.Background(), w.sender, id)
+	require.Equal(rt, err, w.Cancel(context.Background(), w.sender, id), "the same again")
+	if !m.status.CanBecome(message.Cancelled) && m.status != message.Cancelled {
+		require.Equal(rt, &ledger.TooLateError{Status: m.status}, err)
+		return
+	}
+	require.NoError(rt, err)
+	if m.status == message.Queued {
+		m.step(rt, message.Cancelled)
+	}
+}
+
 // check holds after every step.
 func (w *world) check(rt *rapid.T) {
 	w.balanced()
@@ -503,7 +534,7 @@ func (w *world) drain(rt *rapid.T) {
 		for _, p := range message.Priorities {
 			idle[p] = len(w.tasks) == 0
 		}
-		w.take(rt, w.sweep(ledger.SweepRequest{Idle: idle}), func() bool { return true })
+		w.take(rt, w.look(idle), func() bool { return true })
 		for len(w.tasks) > 0 {
 			task := w.tasks[0]
 			w.tasks = w.tasks[1:]

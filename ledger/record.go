@@ -80,6 +80,9 @@ func (l *Ledger) Get(ctx context.Context, sender, id string) (Record, error) {
 // keptBackBy is the reason of a hold that keeps a queued message back, empty if there is none.
 func keptBackBy(rec Record, holds map[string]string) string {
 	template := rec.Content.TemplateID()
+	if rec.FellBack {
+		template = rec.Fallback.TemplateID()
+	}
 	for scope, text := range holds {
 		h, err := parseHold(scope, text)
 		if err == nil && h.On() && (h.Template == "" || h.Template == template) && (h.Campaign == "" || h.Campaign == rec.Campaign) && h.Covers(rec.Priority) && h.Probe != rec.ID {

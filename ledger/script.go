@@ -29,6 +29,7 @@ var (
 	sweepScript   = load("sweep", "suppression", "hold")
 	replayScript  = load("replay", "suppression")
 	purgeScript   = load("purge")
+	cancelScript  = load("cancel")
 	inspectScript = load("inspect")
 	findScript    = load("find")
 
@@ -55,8 +56,8 @@ var (
 
 // scripts lists all of them.
 var scripts = []script{
-	acceptScript, claimScript, commitScript, resolveScript, sweepScript, replayScript, purgeScript, inspectScript, findScript,
-	receiveScript, parkedScript, hearingScript, suppressScript, resumeScript, holdSetScript, holdEndScript, holdsScript,
+	acceptScript, claimScript, commitScript, resolveScript, sweepScript, replayScript, purgeScript, cancelScript, inspectScript,
+	findScript, receiveScript, parkedScript, hearingScript, suppressScript, resumeScript, holdSetScript, holdEndScript, holdsScript,
 	campaignCreateScript, campaignRowsScript, campaignReadyScript, campaignSteerScript, campaignExpandScript, campaignLookScript,
 	campaignClearScript, campaignShowScript, campaignMessagesScript,
 }

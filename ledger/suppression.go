@@ -71,30 +71,43 @@ func (l *Ledger) UnsuppressBulk(ctx context.Context, sender, number string) erro
 
 // Suppressions hands the sender's list to visit, in no order, until visit returns false. What has run out is left out.
 func (l *Ledger) Suppressions(ctx context.Context, sender string, visit func(Suppression) bool) error {
-	now := l.now()
-	it := l.rdb.HScan(ctx, prefix(sender)+"suppress", 0, "", 1000).Iterator()
-	for it.Next(ctx) {
-		number := strings.TrimSuffix(it.Val(), bulkOnly)
-		if !it.Next(ctx) {
-			break
+	for cursor := uint64(0); ; {
+		some, next, err := l.SuppressionPage(ctx, sender, cursor, 1000)
+		if err != nil {
+			return err
 		}
-		var v suppressionJSON
-		if err := json.Unmarshal([]byte(it.Val()), &v); err != nil {
-			return fmt.Errorf("ledger suppressions: an entry cannot be read: %w", err)
+		for _, s := range some {
+			if !visit(s) {
+				return nil
+			}
 		}
-		s := Suppression{
-			Number: number, Scope: gupshup.Scope(v.Scope), Code: v.Code, Source: v.Source,
-			Since: fromMillis(v.Since), Until: fromMillis(v.Until),
-		}
-		if !s.Until.IsZero() && !s.Until.After(now) {
-			continue
-		}
-		if !visit(s) {
+		if cursor = next; cursor == 0 {
 			return nil
 		}
 	}
-	if err := it.Err(); err != nil {
-		return fmt.Errorf("ledger suppressions: %w", err)
+}
+
+// SuppressionPage gives about count entries of the sender's list, in no order, and the cursor of the next page; 0 begins, and ends. A short
+// list comes whole, and an entry may come twice. What has run out is left out.
+func (l *Ledger) SuppressionPage(ctx context.Context, sender string, cursor uint64, count int) ([]Suppression, uint64, error) {
+	flat, next, err := l.rdb.HScan(ctx, prefix(sender)+"suppress", cursor, "", int64(count)).Result()
+	if err != nil {
+		return nil, 0, fmt.Errorf("ledger suppressions: %w", err)
 	}
-	return nil
+	now := l.now()
+	var page []Suppression
+	for i := 0; i+1 < len(flat); i += 2 {
+		var v suppressionJSON
+		if err := json.Unmarshal([]byte(flat[i+1]), &v); err != nil {
+			return nil, 0, fmt.Errorf("ledger suppressions: an entry cannot be read: %w", err)
+		}
+		s := Suppression{
+			Number: strings.TrimSuffix(flat[i], bulkOnly), Scope: gupshup.Scope(v.Scope), Code: v.Code, Source: v.Source,
+			Since: fromMillis(v.Since), Until: fromMillis(v.Until),
+		}
+		if s.Until.IsZero() || s.Until.After(now) {
+			page = append(page, s)
+		}
+	}
+	return page, next, nil
 }

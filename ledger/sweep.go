@@ -14,11 +14,13 @@ type SweepRequest struct {
 	Lease  time.Duration
 	Most   int                                // messages of each kind at a time
 	Grace  map[message.Priority]time.Duration // how far a task may be overtaken before it counts as lost
-	Full   bool                               // Redis is: nothing is handed back, since each new task would need memory
-	Idle   map[message.Priority]bool          // its asynq queue is empty and not paused: whatever waits longer than grace is lost
-	LetGo  int                                // messages that may leave an ended hold at a time
-	Room   int                                // while fewer than so many of their priority wait in their queue
-	Tell   bool                               // somebody is told of holds that begin and end; otherwise what there was to tell is forgotten
+	// LaneEmpty says that no express task waits or is being worked on: what was called for and did not come is lost.
+	LaneEmpty bool
+	Full      bool                      // Redis is: nothing is handed back, since each new task would need memory
+	Idle      map[message.Priority]bool // its asynq queue is empty and not paused: whatever waits longer than grace is lost
+	LetGo     float64                   // messages a second that may leave holds that have ended
+	Room      int                       // while fewer than so many of their priority wait in their queue, and a tenth in any case
+	Tell      bool                      // somebody is told of holds that begin and end; otherwise what there was to tell is forgotten
 }
 
 // Sweep is what it found.
@@ -51,7 +53,7 @@ func (l *Ledger) Sweep(ctx context.Context, q SweepRequest) (Sweep, error) {
 	for _, p := range message.Priorities {
 		args = append(args, q.Grace[p].Milliseconds(), flag(q.Idle[p]))
 	}
-	r, err := l.run(ctx, sweepScript, q.Sender, append(args, q.LetGo, q.Room, flag(q.Full), flag(q.Tell))...)
+	r, err := l.run(ctx, sweepScript, q.Sender, append(args, q.LetGo, q.Room, flag(q.Full), flag(q.Tell), flag(q.LaneEmpty))...)
 	if err != nil || r.text(0) != "ok" {
 		return Sweep{}, err
 	}

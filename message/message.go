@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gupdispatch/gupdispatch/gupshup"
@@ -184,6 +185,7 @@ func (m *Message) Normalise(region string, now time.Time) error {
 	if size := metadataSize(m.Metadata); len(m.Metadata) > MaxMetadataKeys || size > MaxMetadataLength {
 		bad("metadata", "has %d keys and %d bytes; at most %d and %d", len(m.Metadata), size, MaxMetadataKeys, MaxMetadataLength)
 	}
+	m.Content.Template, m.Fallback.Template = lowerID(m.Content.Template), lowerID(m.Fallback.Template)
 	problems = append(problems, contentProblems(m.Content)...)
 	if raw, err := json.Marshal(m.Content); err == nil && len(raw) > MaxContentLength {
 		bad("content", "has %d bytes; at most %d", len(raw), MaxContentLength)
@@ -193,6 +195,16 @@ func (m *Message) Normalise(region string, now time.Time) error {
 		return problems
 	}
 	return nil
+}
+
+// lowerID writes a template's UUID as everything that compares it does, such as holds.
+func lowerID(t *gupshup.Template) *gupshup.Template {
+	if t == nil || t.ID == strings.ToLower(t.ID) {
+		return t
+	}
+	lower := *t
+	lower.ID = strings.ToLower(t.ID)
+	return &lower
 }
 
 func contentProblems(c gupshup.Content) gupshup.FieldErrors {

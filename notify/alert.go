@@ -129,7 +129,9 @@ func (r *Alerter) Enqueue(ctx context.Context, a Alert) error {
 type alertHandler struct{ delivery }
 
 func (n *Notifier) alertHandler() *alertHandler {
-	return &alertHandler{n.delivery("alerts.url", n.cfg.Alerts.URL, n.cfg.Alerts.Secret, n.metrics.alerts)}
+	d := n.delivery("alerts.url", n.cfg.Alerts.URL, n.cfg.Alerts.Secret, n.metrics.alerts)
+	d.unheard = zap.WarnLevel // operators who hear nothing have to find out why
+	return &alertHandler{d}
 }
 
 // ProcessTask implements asynq.Handler.

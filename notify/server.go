@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 )
 
 // TaskType is the type of the asynq task that posts one event.
@@ -114,10 +115,11 @@ type delivery struct {
 	poster  poster
 	log     *zap.Logger
 	counter *prometheus.CounterVec
+	unheard zapcore.Level // of the log line of an attempt that will be repeated
 }
 
 func (n *Notifier) delivery(setting, address, secret string, counter *prometheus.CounterVec) delivery {
-	return delivery{poster: newPoster(setting, address, secret, n.http, n.cfg.Timeout), log: n.cfg.Log, counter: counter}
+	return delivery{poster: newPoster(setting, address, secret, n.http, n.cfg.Timeout), log: n.cfg.Log, counter: counter, unheard: zap.DebugLevel}
 }
 
 func (d delivery) count(sender, result string) { d.counter.WithLabelValues(sender, result).Inc() }
@@ -142,7 +144,7 @@ func (d delivery) deliver(ctx context.Context, t *asynq.Task, sender string, fie
 		d.log.Warn("notify.archived", seen...)
 	default:
 		d.count(sender, resultRetried)
-		d.log.Debug("notify.retried", seen...)
+		d.log.Log(d.unheard, "notify.retried", seen...)
 	}
 	return failed
 }

@@ -30,6 +30,7 @@ type Collector struct {
 	memory                                    *prometheus.Desc
 	depth, oldest, inDoubt, duplicates, pace  *prometheus.Desc
 	parked, parkedAge, parkedDropped, silence *prometheus.Desc
+	hold, templateHolds, today                *prometheus.Desc
 }
 
 // NewCollector makes a collector for the queues and books of senders, given with their rates. The client stays the caller's.
@@ -46,6 +47,10 @@ func NewCollector(rdb redis.UniversalClient, l *ledger.Ledger, rates map[string]
 		duplicates: desc("gupdispatch_duplicates_total", "Messages that Gupshup took twice, each out of a doubt.", "sender"),
 		pace:       desc("gupdispatch_effective_rate", "Messages per second that a sender may send now: its rate, less while Gupshup finds it too fast; 0 while it is stopped.", "sender"),
 
+		hold:          desc("gupdispatch_sender_hold", "1 for each reason for which a sender, or some of its priorities, is held; absent if it is not.", "sender", "reason"),
+		templateHolds: desc("gupdispatch_template_holds", "Templates of a sender that are held.", "sender"),
+		today:         desc("gupdispatch_daily_recipients", "Recipients of the last 24 hours that count against daily_recipients; 0 without such a limit.", "sender"),
+
 		parked:        desc("gupdispatch_parked_receipts", "MessageIds with receipts that no message is known for, kept for an hour.", "sender"),
 		parkedAge:     desc("gupdispatch_parked_receipts_oldest_seconds", "How long the oldest of them has been parked; 0 if there is none.", "sender"),
 		parkedDropped: desc("gupdispatch_parked_receipts_dropped_total", "MessageIds whose parked receipts were given up.", "sender"),
@@ -57,6 +62,7 @@ func NewCollector(rdb redis.UniversalClient, l *ledger.Ledger, rates map[string]
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		c.memory, c.depth, c.oldest, c.inDoubt, c.duplicates, c.pace, c.parked, c.parkedAge, c.parkedDropped, c.silence,
+		c.hold, c.templateHolds, c.today,
 	} {
 		ch <- d
 	}
@@ -96,7 +102,32 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 			pace.Effective = 0
 		}
 		ch <- prometheus.MustNewConstMetric(c.pace, prometheus.GaugeValue, pace.Effective, s)
+		holds, err := c.ledger.Holds(ctx, s)
+		if err != nil {
+			ch <- prometheus.NewInvalidMetric(c.hold, err)
+			return
+		}
+		c.holds(s, holds, ch)
 	}
+}
+
+// holds tells what is held of a sender. The sender and some of its priorities may be held for one reason: that is one sample.
+func (c *Collector) holds(sender string, holds ledger.Holds, ch chan<- prometheus.Metric) {
+	reasons, templates := map[string]bool{}, 0
+	for _, h := range holds.Scopes {
+		switch {
+		case !h.On():
+		case h.Template != "":
+			templates++
+		default:
+			reasons[h.Reason] = true
+		}
+	}
+	for reason := range reasons {
+		ch <- prometheus.MustNewConstMetric(c.hold, prometheus.GaugeValue, 1, sender, reason)
+	}
+	ch <- prometheus.MustNewConstMetric(c.templateHolds, prometheus.GaugeValue, float64(templates), sender)
+	ch <- prometheus.MustNewConstMetric(c.today, prometheus.GaugeValue, float64(holds.Today), sender)
 }
 
 // hearing tells how a sender's callbacks are coming in.

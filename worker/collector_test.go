@@ -78,10 +78,51 @@ func TestCollectorTellsTheEffectiveRate(t *testing.T) {
 		gate := flow.NewGate(rdb, flow.GateConfig{Sender: s.sender, Rate: 80})
 		name := "gupdispatch_effective_rate sender=" + s.sender
 		require.InDelta(t, 80, gather(t, c)[name], 0)
-		require.NoError(t, gate.Slow(t.Context(), 0))
+		require.NoError(t, gate.Slow(t.Context(), time.Time{}, 0))
 		require.InDelta(t, 40, gather(t, c)[name], 0)
-		require.NoError(t, gate.Slow(t.Context(), time.Minute))
+		require.NoError(t, gate.Slow(t.Context(), time.Time{}, time.Minute))
 		require.Zero(t, gather(t, c)[name])
+	})
+}
+
+func TestCollectorTellsWhatIsHeld(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb, gupshuptest.Config{})
+		l := ledger.New(rdb, ledger.Config{Limits: map[string]ledger.Limits{s.sender: {DailyRecipients: 5}}})
+		c := worker.NewCollector(rdb, l, map[string]float64{s.sender: 80})
+		sender := " sender=" + s.sender
+		of := func(reason string) string { return "gupdispatch_sender_hold reason=" + reason + sender }
+		set := func(q ledger.HoldRequest) {
+			q.Sender, q.For, q.AtMost = s.sender, time.Minute, time.Minute
+			_, err := l.SetHold(t.Context(), q)
+			require.NoError(t, err)
+		}
+		got := gather(t, c)
+		require.NotContains(t, got, of("by_hand"))
+		require.Zero(t, got["gupdispatch_template_holds"+sender])
+		require.Zero(t, got["gupdispatch_daily_recipients"+sender])
+
+		set(ledger.HoldRequest{Reason: ledger.ReasonByHand, By: "ops"})
+		set(ledger.HoldRequest{Reason: ledger.ReasonByHand, By: "ops", Hold: ledger.Hold{Priorities: []message.Priority{message.Bulk}}})
+		set(ledger.HoldRequest{Reason: "template", Code: "4005", Hold: ledger.Hold{Template: "a"}})
+		set(ledger.HoldRequest{Reason: "storm", Hold: ledger.Hold{Template: "b"}})
+		got = gather(t, c)
+		require.InDelta(t, 1, got[of("by_hand")], 0, "one sample for both")
+		require.NotContains(t, got, of("template"), "that is no hold of the sender")
+		require.InDelta(t, 2, got["gupdispatch_template_holds"+sender], 0)
+
+		_, err := l.Release(t.Context(), s.sender, "")
+		require.NoError(t, err)
+		set(ledger.HoldRequest{Reason: "account", Code: "1003"})
+		_, err = l.Release(t.Context(), s.sender, "a")
+		require.NoError(t, err)
+		require.NoError(t, rdb.ZAdd(t.Context(), "gupdispatch:{"+s.sender+"}:daily", redis.Z{Score: float64(time.Now().UnixMilli()), Member: "919876543210"}).Err())
+		got = gather(t, c)
+		require.InDelta(t, 1, got[of("account")], 0)
+		require.NotContains(t, got, of("by_hand"), "it is over")
+		require.InDelta(t, 1, got["gupdispatch_template_holds"+sender], 0)
+		require.InDelta(t, 1, got["gupdispatch_daily_recipients"+sender], 0)
 	})
 }
 

@@ -31,7 +31,7 @@ type Ledger interface {
 // Gate gives a handler its moment to send, and is told when Gupshup finds that too fast.
 type Gate interface {
 	Wait(ctx context.Context, p message.Priority) (flow.Slot, error)
-	Slow(ctx context.Context, retryAfter time.Duration) error
+	Slow(ctx context.Context, sent time.Time, retryAfter time.Duration) error
 }
 
 // archiveText looks up the text with which a task was archived before it was run again, if it was.
@@ -41,6 +41,7 @@ const (
 	redisTimeout = 5 * time.Second        // one try at the ledger
 	claimSlack   = 5 * time.Second        // a claim holds that much longer than its request may take
 	redisPause   = 500 * time.Millisecond // between tries at a ledger that does not answer
+	probeWait    = 50 * time.Second       // for a slot; less than what ledger/lua/claim.lua leaves it
 	slotLife     = 100 * time.Millisecond // from a slot to its request; a claim takes a few milliseconds of it
 )
 
@@ -100,7 +101,7 @@ func (h *handler) handle(ctx context.Context, j job, result func(messageID strin
 	if !h.valve.wait(ctx) {
 		return errStopping
 	}
-	slot, err := h.gate.Wait(ctx, j.urgency())
+	slot, err := h.slot(ctx, j)
 	if err != nil {
 		return errStopping
 	}
@@ -114,12 +115,22 @@ func (h *handler) handle(ctx context.Context, j job, result func(messageID strin
 		slot.GiveBack()
 		return h.finish(ctx, j, c, attempt{failed: noSession()})
 	}
-	receipt, sendErr := h.send(ctx, c, granted, started)
+	receipt, sendErr := h.send(ctx, j, c, granted, started)
 	err = h.finish(ctx, j, c, attempt{receipt: receipt, failed: asError(sendErr), took: time.Since(started)})
 	if err == nil && sendErr == nil {
 		result(receipt.MessageID)
 	}
 	return err
+}
+
+// slot waits for the moment to send. A probe waits only for so long: while its sender is stopped it would keep a handler from decisions.
+func (h *handler) slot(ctx context.Context, j job) (flow.Slot, error) {
+	if j.express() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, probeWait)
+		defer cancel()
+	}
+	return h.gate.Wait(ctx, j.urgency())
 }
 
 // unsent is what becomes of a task whose message is not to be sent now.
@@ -189,13 +200,13 @@ func (h *handler) ask(ctx context.Context, q ledger.ClaimRequest, started time.T
 }
 
 // send makes the one attempt. It ends with the time that its intent was written for, also for a process that was stopped.
-func (h *handler) send(ctx context.Context, c ledger.Claim, granted, started time.Time) (gupshup.Receipt, error) {
+func (h *handler) send(ctx context.Context, j job, c ledger.Claim, granted, started time.Time) (gupshup.Receipt, error) {
 	// A stopping worker lets requests finish, and asynq cancels its context only after that: our own deadline is the bound.
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), started.Add(h.timeout))
 	defer cancel()
 	if time.Since(granted) > slotLife {
 		// Redis was slow, and our slot has passed. All that waited for it with us must not go at once: take another.
-		if _, err := h.gate.Wait(ctx, c.Priority); err != nil {
+		if _, err := h.gate.Wait(ctx, j.urgency()); err != nil {
 			return gupshup.Receipt{}, &gupshup.Error{Class: gupshup.ClassNotSent, Code: codeSlotLost, Reason: "Redis was slow, and the next slot came too late"}
 		}
 	}
@@ -215,7 +226,7 @@ func (h *handler) finish(ctx context.Context, j job, c ledger.Claim, a attempt) 
 	} else {
 		v = decide(h.failure(c, a.failed), h.limits)
 		commit = withFailure(commit, a.failed, v)
-		h.slow(ctx, a.failed)
+		h.slow(ctx, c.Now, a.failed)
 	}
 	done, err := h.write(ctx, func(ctx context.Context) (ledger.Committed, error) { return h.ledger.Commit(ctx, commit) })
 	if err != nil {
@@ -289,7 +300,7 @@ func next(v verdict) (s message.Status, waitingFor string) {
 // decideAgain lets the policy decide about a message whose last attempt is in doubt or failed by callback.
 func (h *handler) decideAgain(ctx context.Context, j job, c ledger.Claim, token string) error {
 	failed := &gupshup.Error{Class: c.Class, Code: c.Code}
-	h.slow(ctx, failed)
+	h.slow(ctx, c.Intent, failed)
 	f := h.failure(c, failed)
 	passed := c.Now.Sub(c.Intent)
 	f.waited = passed >= h.limits.doubtWindow
@@ -317,13 +328,13 @@ func (h *handler) decideAgain(ctx context.Context, j job, c ledger.Claim, token 
 
 // slow tells all replicas that Gupshup finds this sender too fast, if that is what it said. It comes before the commit, so that it is
 // done at once, and its failure is only logged: the message is retried all the same, and the next refusal tells again.
-func (h *handler) slow(ctx context.Context, e *gupshup.Error) {
+func (h *handler) slow(ctx context.Context, sent time.Time, e *gupshup.Error) {
 	if e.Class != gupshup.ClassThrottled {
 		return
 	}
 	try, cancel := context.WithTimeout(context.WithoutCancel(ctx), redisTimeout)
 	defer cancel()
-	if err := h.gate.Slow(try, min(e.RetryAfter, h.limits.retryAfterCap)); err != nil {
+	if err := h.gate.Slow(try, sent, min(e.RetryAfter, h.limits.retryAfterCap)); err != nil {
 		h.log.Warn("pace.slow", zap.String("sender", h.name), zap.Error(err))
 	}
 }
@@ -372,6 +383,9 @@ func (h *handler) report(j job, c ledger.Claim, commit ledger.Commit, v verdict,
 		zap.String("id", j.ID), zap.String("sender", h.name), zap.String("priority", string(c.Priority)),
 		zap.Int("attempt", c.Attempt), zap.String("outcome", string(commit.Outcome)), zap.String("status", string(done.Status)),
 		zap.Duration("took", a.took),
+	}
+	if done.Turned {
+		fields = append(fields, zap.Bool("turned", true)) // it waits behind a hold instead of dying, or the other way round
 	}
 	if a.failed == nil {
 		h.log.Info("message.attempted", append(fields, zap.String("message_id", commit.MessageID))...)

@@ -22,7 +22,7 @@ type fakeGate struct {
 	slowed             []time.Duration // how long each time
 }
 
-func (g *fakeGate) Slow(_ context.Context, retryAfter time.Duration) error {
+func (g *fakeGate) Slow(_ context.Context, _ time.Time, retryAfter time.Duration) error {
 	g.slowed = append(g.slowed, retryAfter)
 	return errors.New("Redis is away") // which changes nothing about the message
 }

@@ -408,14 +408,32 @@ func TestHoldsAreToldOf(t *testing.T) {
 		stop()
 		release(templateA)
 		hold(ledger.Hold{Template: templateA})
-		hold(ledger.Hold{}) // takes the place of the policy's
+		hold(ledger.Hold{}) // stands beside the policy's
 		s.cfg.Registry = prometheus.NewRegistry()
 		s.run()
 		next("template "+templateA+" by_hand false", "template "+templateA+" by_hand true", "sender by_hand true")
 		release("")
-		next("sender by_hand false")
+		next("sender account false", "sender by_hand false")
 		release(templateA)
 		next("template " + templateA + " by_hand false")
 		require.Empty(t, told)
+	})
+}
+
+// A probe that we refuse ourselves, without asking Gupshup, shows nothing of its key.
+func TestAProbeThatWasNeverSentEndsNoHold(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb, gupshuptest.Config{Rules: []gupshuptest.Rule{{Fault: gupshuptest.Fault{Kind: gupshuptest.Kind401Nested}}}})
+		s.cfg.Senders[0].CheckSession = true
+		s.many(1, "template", templateA, message.Default)
+		s.run()
+		since := s.held("account").Since
+		asked := s.sim.Stats().Requests
+		s.many(1, "session", "", message.Default) // nobody has written: NO_SESSION
+		s.passes(time.Minute)
+		s.becomes("session0", message.Dead)
+		s.requests(asked) // the next one, with which Gupshup is asked
+		require.Equal(t, since, s.held("account").Since, "the same hold")
 	})
 }

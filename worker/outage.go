@@ -29,16 +29,13 @@ func newOutage(rate float64) *outage { return &outage{breaker: flow.NewBreaker(r
 
 // noticed takes note of an attempt, and says whether there is an outage now. failed is nil for a message that was taken.
 func (o *outage) noticed(now time.Time, failed *gupshup.Error) bool {
-	if failed != nil && ours[failed.Code] {
+	if failed != nil && unasked[failed.Code] {
 		return false
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.breaker.Note(now, failed != nil && policy[failed.Class].outage)
 }
-
-// ours are the codes of attempts that never got as far as the network.
-var ours = map[string]bool{codeSlotLost: true, codeStalled: true, CodeNoSession: true}
 
 // watch holds the sender if this attempt shows an outage.
 func (h *handler) watch(ctx context.Context, failed *gupshup.Error) {

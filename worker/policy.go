@@ -52,7 +52,7 @@ var policy = map[gupshup.Class]rule{
 	gupshup.ClassContent:       {action: archive, spends: true, guard: ledger.GuardTemplate, well: true, why: "the same content would be refused again"},
 	gupshup.ClassMedia:         {action: retry, spends: true, tries: 3, well: true, why: "WhatsApp could not fetch the file; its host may have had a bad moment"},
 	gupshup.ClassTemplate:      {action: park, tries: 50, wait: time.Minute, atMost: time.Hour, holds: oneOfForms, well: true, why: "the template is paused or does not match: its other messages would fail, too"},
-	gupshup.ClassTemplateGone:  {action: archive, spends: true, wait: 10 * time.Minute, atMost: time.Hour, holds: oneOfForms, guard: ledger.GuardTemplate, well: true, why: "the template does not exist any more"},
+	gupshup.ClassTemplateGone:  {action: archive, spends: true, wait: 10 * time.Minute, atMost: time.Hour, holds: oneOfForms, well: true, why: "the template does not exist any more"},
 	gupshup.ClassAccount:       {action: park, wait: time.Minute, atMost: 15 * time.Minute, holds: sender, why: "balance, key or account: every message would fail until somebody mends it"},
 	gupshup.ClassSpam:          {action: park, wait: 10 * time.Minute, atMost: 4 * time.Hour, holds: notUrgent, urgent: retry, why: "WhatsApp thinks this sender spams: stop all that can wait"},
 	gupshup.ClassThrottled:     {action: retry, why: "too fast: slow down; nobody's attempt is spent"},
@@ -67,6 +67,9 @@ var policy = map[gupshup.Class]rule{
 
 // guards are the codes whose storm holds something else than their class says: set up wrongly, a sender fails with them whatever it sends.
 var guards = map[string]ledger.Guard{"1001": ledger.GuardSender, "1004": ledger.GuardSender}
+
+// unasked are the codes of failures that Gupshup never saw: they say nothing about it, nor about the sender.
+var unasked = map[string]bool{codeSlotLost: true, codeStalled: true, CodeNoSession: true, gupshup.CodeInvalidRequest: true}
 
 // money are the codes of an account that cannot pay. Some messages cost more than others, so one may fail where others go through, and
 // still only has to wait.
@@ -199,7 +202,7 @@ func (r rule) follows(f failure) ledger.Follows {
 	if g, ok := guards[f.code]; ok {
 		guard = g
 	}
-	return ledger.Follows{Hold: r.hold(f.template), Guard: guard, Well: r.well, Patient: money[f.code]}
+	return ledger.Follows{Hold: r.hold(f.template), Guard: guard, Well: r.well, Patient: money[f.code], Unasked: unasked[f.code]}
 }
 
 // hold is what this rule keeps from being sent.

@@ -108,7 +108,7 @@ func TestWhatAStormHolds(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[string]ledger.Guard{
 		"1001": ledger.GuardSender, "1004": ledger.GuardSender, "http_404": ledger.GuardSender, "http_307": ledger.GuardSender, "9999": ledger.GuardSender,
-		"132000": ledger.GuardTemplate, "132001": ledger.GuardTemplate, "1010": ledger.GuardTemplate, "http_400": ledger.GuardTemplate,
+		"132000": ledger.GuardTemplate, "132001": ledger.GuardNothing, "1010": ledger.GuardTemplate, "http_400": ledger.GuardTemplate,
 		"1002": ledger.GuardNothing, "1008": ledger.GuardNothing, "500": ledger.GuardNothing, "131056": ledger.GuardNothing,
 	} {
 		class := gupshup.ClassUnknown

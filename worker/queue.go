@@ -19,12 +19,15 @@ type queueState struct {
 	ours    bool // it is paused because of a hold, and not by a person
 }
 
+// idle says that no task waits there, and that nobody has one.
+func (q queueState) idle() bool { return q.pending == 0 && q.active == 0 }
+
 // asynqKey is what asynq's keys of a lane begin with.
 func asynqKey(sender string, lane message.Priority) string {
 	return "asynq:{" + message.Queue(sender, lane) + "}:"
 }
 
-// queueStates reads the three queues of a sender in one round trip. It looks at asynq's own keys, because asynq's Inspector
+// queueStates reads the queues of a sender in one round trip. It looks at asynq's own keys, because asynq's Inspector
 // samples the memory of whole queues for the same answer; TestQueueStatesAgreeWithAsynq fails if asynq ever moves them.
 func queueStates(ctx context.Context, rdb redis.UniversalClient, sender string) (map[message.Priority]queueState, error) {
 	type answers struct {
@@ -33,7 +36,7 @@ func queueStates(ctx context.Context, rdb redis.UniversalClient, sender string) 
 	}
 	asked := map[message.Priority]answers{}
 	_, err := rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for _, p := range message.Priorities {
+		for _, p := range message.Lanes {
 			key := asynqKey(sender, p)
 			asked[p] = answers{pipe.LLen(ctx, key+"pending"), pipe.LLen(ctx, key+"active"), pipe.Get(ctx, key+"paused")}
 		}
@@ -48,6 +51,21 @@ func queueStates(ctx context.Context, rdb redis.UniversalClient, sender string) 
 		states[p] = queueState{pending: a.pending.Val(), active: a.active.Val(), paused: paused, ours: paused && a.paused.Val() == PausedByHold}
 	}
 	return states, nil
+}
+
+// PausedQueues lists the asynq queues of a sender that a person paused, most urgent first. Those stay paused whatever becomes of holds.
+func PausedQueues(ctx context.Context, rdb redis.UniversalClient, sender string) ([]string, error) {
+	states, err := queueStates(ctx, rdb, sender)
+	if err != nil {
+		return nil, err
+	}
+	var paused []string
+	for _, p := range message.Lanes {
+		if states[p].paused && !states[p].ours {
+			paused = append(paused, message.Queue(sender, p))
+		}
+	}
+	return paused, nil
 }
 
 // archiveOf looks up the text with which asynq had archived a task before somebody ran it again. A task that is not active now

@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"math"
 	"sync"
 	"time"
 
@@ -94,7 +93,7 @@ func (s *sweeper) sweep(ctx context.Context) (more bool, err error) {
 	}
 	found, err := s.ledger.Sweep(ctx, ledger.SweepRequest{
 		Sender: s.sender, Owner: s.owner, Lease: max(sweepLease, 5*s.interval), Most: sweepMost, Grace: s.grace, Idle: s.idle,
-		LetGo: int(math.Ceil(2 * s.rate * s.interval.Seconds())), Room: max(leastRoom, int(roomFor.Seconds()*s.rate)),
+		LetGo: 2 * s.rate, LaneEmpty: s.states[message.Probe].idle(), Room: max(leastRoom, int(roomFor.Seconds()*s.rate)),
 		Full: s.valve.closed() != nil, Tell: s.alert != nil,
 	})
 	if err != nil || !found.Leader {

@@ -50,7 +50,7 @@ func (e *env) build(ctx context.Context, cfg *config.Config, log *zap.Logger) (*
 	}
 	return &app{env: e, cfg: cfg, log: log, redis: conns, ledger: ledger.New(conns.general, ledger.Config{
 		Retention: cfg.Ledger.Retention, DeadRetention: cfg.Ledger.DeadRetention, Expiry: byPriority(cfg.Expiry),
-		DoubtWindow: cfg.InDoubt.Window, Events: eventsKept(cfg.Senders),
+		DoubtWindow: cfg.InDoubt.Window, Events: eventsKept(cfg.Senders), Limits: limits(cfg.Senders),
 	})}, nil
 }
 
@@ -63,6 +63,15 @@ func eventsKept(senders []config.Sender) map[string]int {
 		kept[s.Name] = s.EventsKept()
 	}
 	return kept
+}
+
+// limits says, by sender, what one recipient and a day can take.
+func limits(senders []config.Sender) map[string]ledger.Limits {
+	all := make(map[string]ledger.Limits, len(senders))
+	for _, s := range senders {
+		all[s.Name] = ledger.Limits{PairEvery: s.PairEvery, PairBurst: s.PairBurst, DailyRecipients: s.DailyRecipients}
+	}
+	return all
 }
 
 // byPriority turns one of the configuration's triples into the map that the packages take.

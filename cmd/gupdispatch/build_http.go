@@ -6,9 +6,12 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.uber.org/zap"
 
 	"github.com/gupdispatch/gupdispatch/httpapi"
+	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/receipt"
+	"github.com/gupdispatch/gupdispatch/view"
 	"github.com/gupdispatch/gupdispatch/worker"
 )
 
@@ -30,6 +33,11 @@ func (a *app) httpServer(d door, registry *prometheus.Registry) (*httpapi.Server
 		WithoutUI: !d.ui, TrustedProxies: a.cfg.HTTP.TrustedProxies,
 	}
 	if d.ui {
+		api, err := a.api()
+		if err != nil {
+			return nil, err
+		}
+		opts.API, opts.TLSCert, opts.TLSKey = api, a.cfg.HTTP.TLSCert, a.cfg.HTTP.TLSKey
 		callbacks, err := a.callbacks(registry)
 		if err != nil {
 			return nil, err
@@ -43,6 +51,32 @@ func (a *app) httpServer(d door, registry *prometheus.Registry) (*httpapi.Server
 		}
 	}
 	return httpapi.New(opts)
+}
+
+// api is the REST API.
+func (a *app) api() (*httpapi.API, error) {
+	p, err := a.producer()
+	if err != nil {
+		return nil, err
+	}
+	api := &httpapi.API{
+		Allow: a.cfg.HTTP.Allow, Rate: a.cfg.HTTP.APIRate, Ledger: a.ledger, Producer: p,
+		Sender: func(ctx context.Context, name string) (view.Sender, error) {
+			s, _ := a.cfg.Sender(name)
+			return a.senderView(ctx, s)
+		},
+	}
+	for _, k := range a.cfg.HTTP.APIKeys {
+		api.Keys = append(api.Keys, httpapi.APIKey{Name: k.Name, Key: k.Key.Reveal(), Reveal: k.Reveal})
+	}
+	for _, s := range a.cfg.Senders {
+		api.Senders = append(api.Senders, httpapi.APISender{Name: s.Name, Region: s.DefaultRegion})
+	}
+	replay := a.replay(func(what string, t target, err error) {
+		a.log.Warn("dead_letter."+what, zap.String("id", t.id), zap.String("sender", t.sender), zap.Error(err))
+	})
+	api.Replay = func(ctx context.Context, letter ledger.Record) error { return replay(ctx, targetOf(letter)) }
+	return api, nil
 }
 
 // callbacks takes in what Gupshup reports.

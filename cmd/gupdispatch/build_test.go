@@ -10,10 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gupdispatch/gupdispatch/config"
 	"github.com/gupdispatch/gupdispatch/gupshup"
+	"github.com/gupdispatch/gupdispatch/gupshup/gupshuptest"
+	"github.com/gupdispatch/gupdispatch/internal/redistest"
 	"github.com/gupdispatch/gupdispatch/message"
 	"github.com/gupdispatch/gupdispatch/worker"
 )
@@ -66,6 +69,31 @@ func TestConfigurationBecomesPolicy(t *testing.T) {
 		message.Critical: {Attempts: 5, MaxAge: 10 * time.Minute}, message.Default: {Attempts: 8, MaxAge: 24 * time.Hour},
 		message.Bulk: {Attempts: 8, MaxAge: 72 * time.Hour},
 	}, budgets(cfg.Retry))
+}
+
+func TestConfiguredLimitsReachTheLedger(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb, gupshuptest.Config{}, "")
+		s.configure("rate: 1000", "rate: 1000, pair_every: 1h, pair_burst: 2, daily_recipients: 1")
+		w := s.begin("worker")
+		send := func(id, to string) string {
+			s.ok("send", "--id", id, "--to", to, "--template", testTemplate)
+			var got map[string]any
+			require.Eventually(t, func() bool {
+				got = decode[map[string]any](t, s.ok("message", "show", id, "--json").out)
+				return got["status"] != "queued" && got["status"] != "sending" || got["waiting_for"] != ""
+			}, 20*time.Second, 5*time.Millisecond)
+			return strings.TrimSpace(got["status"].(string) + " " + got["waiting_for"].(string))
+		}
+		require.Equal(t, "submitted", send("a", testNumber))
+		require.Equal(t, "submitted", send("b", testNumber))
+		require.Equal(t, "queued pair", send("c", testNumber), "the third at once to one number")
+		require.Equal(t, "queued daily_recipients", send("d", otherNumber), "the second recipient of the day")
+		require.Equal(t, exitOK, w.stop().code)
+		require.Contains(t, s.ok("message", "show", "c").out, "queued, waiting for pair")
+		s.ok("audit", "--deep")
+	})
 }
 
 func TestLogFormats(t *testing.T) {

@@ -184,7 +184,7 @@ func (c *creating) forecast() error {
 
 // plan tells how long so many recipients take.
 func (c *creating) plan(n int64) error {
-	p, err := campaign.PlanFor(c.definition, max(0, n), c.sender.Rate, 0, c.env.now())
+	p, err := campaign.PlanFor(c.definition, max(0, n), c.sender.Rate, c.sender.DailyRecipients, c.env.now())
 	if err != nil || n <= 0 {
 		return err
 	}

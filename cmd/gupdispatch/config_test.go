@@ -35,12 +35,12 @@ func TestConfigCheckAsksRedis(t *testing.T) {
 		s := newSite(t, rdb, gupshuptest.Config{}, "")
 		got := s.run("config", "check")
 		require.Contains(t, got.errs, "the configuration is valid; senders: 1")
-		for _, name := range []string{"redis_version", "maxmemory-policy", "appendonly", "hash-max-listpack-value"} {
+		for _, name := range []string{"redis_version", "maxmemory-policy", "appendonly", "hash-max-listpack-value", "maxmemory"} {
 			require.Contains(t, got.errs, name)
 		}
 		if askRedis(t.Context(), rdb).version == "" { // the embedded one cannot tell, and that is no failure
 			require.Equal(t, exitOK, got.code)
-			require.Equal(t, 4, strings.Count(got.errs, "unknown "))
+			require.Equal(t, 5, strings.Count(got.errs, "unknown "))
 		} else {
 			require.NotContains(t, got.errs, "unknown ")
 		}
@@ -81,7 +81,7 @@ func TestConfigPrintIsTheConfigurationWithoutSecrets(t *testing.T) {
 
 func TestJudgingRedis(t *testing.T) {
 	t.Parallel()
-	good := redisFacts{version: "7.0.15", eviction: "noeviction", appends: "yes", listpack: "1024"}
+	good := redisFacts{version: "7.0.15", eviction: "noeviction", appends: "yes", listpack: "1024", memory: "1073741824"}
 	for name, tt := range map[string]struct {
 		change func(*redisFacts)
 		want   string // the finding that is not ok
@@ -97,6 +97,8 @@ func TestJudgingRedis(t *testing.T) {
 		"no word":      {func(f *redisFacts) { f.appends = "" }, "unknown  appendonly"},
 		"big records":  {func(f *redisFacts) { f.listpack = "64" }, "warning  hash-max-listpack-value 64: messages take more than twice"},
 		"no list pack": {func(f *redisFacts) { f.listpack = "" }, "unknown  hash-max-listpack-value"},
+		"no limit":     {func(f *redisFacts) { f.memory = "0" }, "warning  maxmemory is not set: nothing is refused"},
+		"no memory":    {func(f *redisFacts) { f.memory = "" }, "unknown  maxmemory is not told"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

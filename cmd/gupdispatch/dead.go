@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"iter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,64 +47,4 @@ func (f *deadFlags) filter(now time.Time) (q ledger.DeadFilter, err error) {
 		return q, usagef("--since is later than --until: no dead letter can match")
 	}
 	return q, nil
-}
-
-// deadLetter is a dead letter and when it died.
-type deadLetter struct {
-	record ledger.Record
-	at     time.Time
-}
-
-// deadLetters gives what the flags choose, of all senders together, newest first. It holds one page for each sender.
-func (a *app) deadLetters(ctx context.Context, senders []string, q ledger.DeadFilter) iter.Seq2[deadLetter, error] {
-	return func(yield func(deadLetter, error) bool) {
-		heads := make([]*head, 0, len(senders))
-		for _, s := range senders {
-			next, stop := iter.Pull2(a.deadOf(ctx, s, q))
-			defer stop()
-			heads = append(heads, (&head{pull: next}).advance())
-		}
-		for n := 0; q.Limit == 0 || n < q.Limit; n++ {
-			newest := (*head)(nil)
-			for _, h := range heads {
-				if h.err != nil {
-					yield(deadLetter{}, h.err)
-					return
-				}
-				if h.ok && (newest == nil || h.letter.at.After(newest.letter.at)) {
-					newest = h
-				}
-			}
-			if newest == nil || !yield(newest.letter, nil) {
-				return
-			}
-			newest.advance()
-		}
-	}
-}
-
-// head is the first letter of a sender that was not given yet.
-type head struct {
-	pull   func() (deadLetter, error, bool)
-	letter deadLetter
-	err    error
-	ok     bool
-}
-
-func (h *head) advance() *head {
-	h.letter, h.err, h.ok = h.pull()
-	return h
-}
-
-func (a *app) deadOf(ctx context.Context, sender string, q ledger.DeadFilter) iter.Seq2[deadLetter, error] {
-	return func(yield func(deadLetter, error) bool) {
-		stopped := false
-		err := a.ledger.Dead(ctx, sender, q, func(r ledger.Record, at time.Time) bool {
-			stopped = !yield(deadLetter{record: r, at: at}, nil)
-			return !stopped
-		})
-		if err != nil && !stopped {
-			yield(deadLetter{}, err)
-		}
-	}
 }

@@ -8,12 +8,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
+	"github.com/gupdispatch/gupdispatch/view"
 )
 
 // exported is one dead letter with all that is needed to send it again.
 type exported struct {
-	deadView
+	view.DeadLetter
 	Message *message.Message `json:"message,omitempty"` // only with --reveal: it holds number and text
 }
 
@@ -61,10 +63,10 @@ func newDeadExportCommand(e *env) *cobra.Command {
 	return c
 }
 
-func (e *env) export(d deadLetter, reveal bool) exported {
-	out := exported{deadView: deadViewOf(d, reveal)}
+func (e *env) export(d ledger.DeadLetter, reveal bool) exported {
+	out := exported{DeadLetter: view.DeadLetterOf(d, reveal)}
 	if reveal {
-		m := againOf(d.record, e.now())
+		m := againOf(d.Record, e.now())
 		out.Message = &m
 	}
 	return out

@@ -9,7 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
+	"github.com/gupdispatch/gupdispatch/view"
 )
 
 // listed is how many dead letters `dead list` shows to people unless it is asked for more. Programs get all.
@@ -43,7 +45,7 @@ func newDeadListCommand(e *env) *cobra.Command {
 }
 
 // chooseDead opens the app and finds what the flags choose, and so many more than their limit.
-func (e *env) chooseDead(ctx context.Context, f deadFlags, more int) (iter.Seq2[deadLetter, error], *app, error) {
+func (e *env) chooseDead(ctx context.Context, f deadFlags, more int) (iter.Seq2[ledger.DeadLetter, error], *app, error) {
 	q, err := f.filter(e.now())
 	if err != nil {
 		return nil, nil, err
@@ -60,11 +62,11 @@ func (e *env) chooseDead(ctx context.Context, f deadFlags, more int) (iter.Seq2[
 		a.close()
 		return nil, nil, err
 	}
-	return a.deadLetters(ctx, senders, q), a, nil
+	return a.ledger.DeadOf(ctx, senders, q), a, nil
 }
 
 // each visits at most limit letters, all if it is 0, and says if there are more.
-func (e *env) each(letters iter.Seq2[deadLetter, error], limit int, visit func(deadLetter) error) error {
+func (e *env) each(letters iter.Seq2[ledger.DeadLetter, error], limit int, visit func(ledger.DeadLetter) error) error {
 	n := 0
 	for d, err := range letters {
 		if err != nil {
@@ -81,22 +83,22 @@ func (e *env) each(letters iter.Seq2[deadLetter, error], limit int, visit func(d
 	return nil
 }
 
-func (e *env) deadArray(letters iter.Seq2[deadLetter, error], limit int, reveal bool) error {
+func (e *env) deadArray(letters iter.Seq2[ledger.DeadLetter, error], limit int, reveal bool) error {
 	array := jsonArray{w: e.stdout}
-	if err := e.each(letters, limit, func(d deadLetter) error { return array.add(deadViewOf(d, reveal)) }); err != nil {
+	if err := e.each(letters, limit, func(d ledger.DeadLetter) error { return array.add(view.DeadLetterOf(d, reveal)) }); err != nil {
 		return err
 	}
 	return array.end()
 }
 
-func (e *env) deadTable(letters iter.Seq2[deadLetter, error], limit int, reveal bool) error {
+func (e *env) deadTable(letters iter.Seq2[ledger.DeadLetter, error], limit int, reveal bool) error {
 	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
 	n := 0
-	err := e.each(letters, limit, func(d deadLetter) error {
+	err := e.each(letters, limit, func(d ledger.DeadLetter) error {
 		if n++; n == 1 {
 			fmt.Fprintln(w, "ID\tSENDER\tTO\tPRIORITY\tCODE\tREASON\tMESSAGE ID\tATTEMPTS\tAT")
 		}
-		v := deadViewOf(d, reveal)
+		v := view.DeadLetterOf(d, reveal)
 		_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n",
 			v.ID, v.Sender, v.To, v.Priority, v.Code, orDash(v.Reason), orDash(v.MessageID), v.Attempts, v.At)
 		return printed(err)
@@ -135,11 +137,11 @@ func newDeadShowCommand(e *env) *cobra.Command {
 			if rec.Status != message.Dead {
 				return fmt.Errorf("message %s is %s, not a dead letter: `gupdispatch message show` tells its story", rec.ID, rec.Status)
 			}
-			view := viewOf(rec, reveal)
+			shown := view.MessageOf(rec, reveal)
 			if asJSON {
-				return e.printJSON(view)
+				return e.printJSON(shown)
 			}
-			tellStory(e.stdout, view)
+			tellStory(e.stdout, shown)
 			return nil
 		},
 	}

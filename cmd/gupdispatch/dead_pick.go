@@ -68,11 +68,11 @@ func (a *app) pick(ctx context.Context, ids []string, f pickFlags) (targets []ta
 		if err != nil {
 			return nil, 0, err
 		}
-		for d, err := range a.deadLetters(ctx, senders, q) {
+		for d, err := range a.ledger.DeadOf(ctx, senders, q) {
 			if err != nil {
 				return nil, 0, err
 			}
-			targets = append(targets, targetOf(d.record))
+			targets = append(targets, targetOf(d.Record))
 		}
 		return targets, 0, nil
 	}

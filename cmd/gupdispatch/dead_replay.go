@@ -31,7 +31,9 @@ func newDeadReplayCommand(e *env) *cobra.Command {
 				leave: func(targets []target, byFilter bool) []target {
 					return e.withoutDoubt(targets, byFilter && !includeInDoubt)
 				},
-				do: a.replay(),
+				do: a.replay(func(what string, t target, err error) {
+					e.note("%s of %s: %s: %s", t.id, t.sender, replayTexts[what], err)
+				}),
 			})
 		},
 	}
@@ -61,9 +63,20 @@ func (e *env) withoutDoubt(targets []target, takeOut bool) []target {
 	return targets
 }
 
+// What may be left undone by a replay, none of which loses a message.
+const (
+	taskStays   = "task_stays"
+	notEnqueued = "not_enqueued"
+)
+
+var replayTexts = map[string]string{
+	taskStays:   "its old task stays among the archived ones of the web UI",
+	notEnqueued: "it was replayed, and the workers will find it a little later",
+}
+
 // replay makes a dead letter a queued message with a new task. Once the ledger has changed, the message cannot be lost: were we
-// killed before it is enqueued, the sweeper would find it.
-func (a *app) replay() func(context.Context, target) error {
+// killed before it is enqueued, the sweeper would find it. note is told what was left undone, and why.
+func (a *app) replay(note func(what string, t target, err error)) func(context.Context, target) error {
 	inspector, queue := a.inspector(), producer.NewEnqueuer(a.redis.general)
 	return func(ctx context.Context, t target) error {
 		requeued, err := a.ledger.Replay(ctx, t.sender, t.id, t.generation)
@@ -72,10 +85,10 @@ func (a *app) replay() func(context.Context, target) error {
 		}
 		// Its archived task would only confuse: running it does nothing.
 		if err := worker.DeleteTask(inspector, t.sender, t.priority, t.taskID()); err != nil {
-			a.env.note("%s of %s: its old task stays among the archived ones of the web UI: %s", t.id, t.sender, err)
+			note(taskStays, t, err)
 		}
 		if err := queue.Enqueue(ctx, worker.TaskOf(t.sender, requeued), requeued.Priority); err != nil {
-			a.env.note("%s of %s was replayed, and the workers will find it a little later: %s", t.id, t.sender, err)
+			note(notEnqueued, t, err)
 		}
 		return nil
 	}

@@ -101,7 +101,7 @@ func (s *demoStage) explainKeep(held int) {
 
 // keepCommands work against a kept demo.
 func (s *demoStage) keepCommands() []string {
-	commands := []string{"audit --deep", "dead list"}
+	commands := []string{"audit --deep", "sender list", "dead list"}
 	for _, id := range s.stories() {
 		commands = append(commands, "message show "+id)
 	}

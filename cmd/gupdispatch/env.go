@@ -31,6 +31,7 @@ type env struct {
 	// isTerminal tells whether a person sits at the other end of stdin, stdout or stderr.
 	isTerminal func(stream any) bool
 	now        func() time.Time
+	userName   func() string // who runs the command
 
 	configFile string        // --config
 	redisWait  time.Duration // --redis-wait
@@ -38,7 +39,7 @@ type env struct {
 
 func newEnv(environ []string, stdin io.Reader, stdout, stderr io.Writer) *env {
 	out, errs := &stream{w: stdout}, &stream{w: stderr}
-	return &env{environ: environ, stdin: stdin, stdout: out, stderr: errs, isTerminal: isTerminal, now: time.Now}
+	return &env{environ: environ, stdin: stdin, stdout: out, stderr: errs, isTerminal: isTerminal, now: time.Now, userName: currentUser}
 }
 
 // execute runs one command line and returns the exit code. Every error is reported here and nowhere else.

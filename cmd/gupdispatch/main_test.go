@@ -69,6 +69,15 @@ func newSite(t *testing.T, rdb *redis.Client, sim gupshuptest.Config, more strin
 	return s
 }
 
+// configure replaces a part of the configuration.
+func (s *site) configure(old, with string) {
+	s.t.Helper()
+	text, err := os.ReadFile(s.file)
+	require.NoError(s.t, err)
+	require.Contains(s.t, string(text), old)
+	require.NoError(s.t, os.WriteFile(s.file, []byte(strings.ReplaceAll(string(text), old, with)), 0o600))
+}
+
 func (s *site) senderYAML(name string) string {
 	return fmt.Sprintf("  - {name: %s, app: DemoApp, source: \"917834811114\", api_key_env: TEST_KEY, base_url: %q, rate: 1000, burst: 10}\n", name, s.sim.URL)
 }

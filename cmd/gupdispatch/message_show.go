@@ -8,11 +8,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gupdispatch/gupdispatch/message"
+	"github.com/gupdispatch/gupdispatch/view"
 	"github.com/gupdispatch/gupdispatch/worker"
 )
 
 func newMessageCommand(e *env) *cobra.Command {
-	return group("message", "Look at messages", newMessageShowCommand(e))
+	return group("message", "Look at messages, or take them back",
+		newMessageShowCommand(e), newMessageListCommand(e), newMessageCancelCommand(e))
 }
 
 func newMessageShowCommand(e *env) *cobra.Command {
@@ -30,11 +32,11 @@ func newMessageShowCommand(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			view := viewOf(rec, reveal)
+			shown := view.MessageOf(rec, reveal)
 			if asJSON {
-				return e.printJSON(view)
+				return e.printJSON(shown)
 			}
-			tellStory(e.stdout, view)
+			tellStory(e.stdout, shown)
 			return nil
 		},
 	}
@@ -45,7 +47,7 @@ func newMessageShowCommand(e *env) *cobra.Command {
 }
 
 // tellStory prints a message for people, one event on a line.
-func tellStory(w io.Writer, v messageView) {
+func tellStory(w io.Writer, v view.Message) {
 	fmt.Fprintf(w, "message %s of sender %s to %s, priority %s\n", v.ID, v.Sender, v.To, v.Priority)
 	event := func(at stamp, format string, args ...any) {
 		fmt.Fprintf(w, "  %s  %s\n", at, fmt.Sprintf(format, args...))
@@ -70,7 +72,7 @@ func tellStory(w io.Writer, v messageView) {
 	}
 }
 
-func statusText(v messageView) string {
+func statusText(v view.Message) string {
 	text := string(v.Status)
 	if v.WaitingFor != "" {
 		text += ", waiting for " + v.WaitingFor

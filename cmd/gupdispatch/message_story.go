@@ -8,6 +8,7 @@ import (
 
 	"github.com/gupdispatch/gupdispatch/gupshup"
 	"github.com/gupdispatch/gupdispatch/ledger"
+	"github.com/gupdispatch/gupdispatch/view"
 )
 
 // chapter is one thing that happened to a message.
@@ -19,7 +20,7 @@ type chapter struct {
 
 // chapters tells attempts and receipts in order of time. A receipt never stands before its attempt: WhatsApp's clock is another one,
 // and gives only seconds.
-func chapters(v messageView) []chapter {
+func chapters(v view.Message) []chapter {
 	all := make([]chapter, 0, len(v.Attempts)+len(v.Receipts))
 	began := make(map[int]time.Time, len(v.Attempts))
 	for _, a := range v.Attempts {
@@ -39,7 +40,7 @@ func chapters(v messageView) []chapter {
 }
 
 // attemptText is such as "attempt 1 submitted, messageId 7f5c…".
-func attemptText(a attemptView) string {
+func attemptText(a view.Attempt) string {
 	outcome := string(a.Outcome)
 	if outcome == "" {
 		outcome = "under way"
@@ -55,7 +56,7 @@ func attemptText(a attemptView) string {
 }
 
 // receiptText is such as "delivered (attempt 1)".
-func receiptText(r receiptView) string {
+func receiptText(r view.Receipt) string {
 	what := r.Event
 	switch {
 	case r.Event == gupshup.ReceiptFailed && r.Code != "":

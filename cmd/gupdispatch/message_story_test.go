@@ -13,6 +13,7 @@ import (
 	"github.com/gupdispatch/gupdispatch/internal/redistest"
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
+	"github.com/gupdispatch/gupdispatch/view"
 )
 
 func TestTheStoryIsInOrderOfTime(t *testing.T) {
@@ -38,7 +39,7 @@ func TestTheStoryIsInOrderOfTime(t *testing.T) {
 		FellBack: true,
 	}
 	var b strings.Builder
-	tellStory(&b, viewOf(rec, false))
+	tellStory(&b, view.MessageOf(rec, false))
 	require.Equal(t, `message a of sender shop to 9198******10, priority default
   2026-01-02T10:03:00.000Z  accepted
   2026-01-02T10:03:02.500Z  attempt 1 submitted, messageId gs-1

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -65,27 +64,3 @@ func (a *jsonArray) end() error {
 	_, err := io.WriteString(a.w, text)
 	return printed(err)
 }
-
-// stamp is a time as the contract writes it: RFC 3339 in UTC, to the millisecond.
-type stamp time.Time
-
-const stampLayout = "2006-01-02T15:04:05.000Z07:00"
-
-// String is the time, or "-" for none.
-func (s stamp) String() string {
-	if time.Time(s).IsZero() {
-		return "-"
-	}
-	return time.Time(s).UTC().Format(stampLayout)
-}
-
-// MarshalJSON writes null for no time.
-func (s stamp) MarshalJSON() ([]byte, error) {
-	if time.Time(s).IsZero() {
-		return []byte("null"), nil
-	}
-	return []byte(`"` + s.String() + `"`), nil
-}
-
-// IsZero lets omitzero leave out what is not set.
-func (s stamp) IsZero() bool { return time.Time(s).IsZero() }

@@ -34,7 +34,7 @@ func newWorkerCommand(e *env) *cobra.Command {
 
 func newServeCommand(e *env) *cobra.Command {
 	return &cobra.Command{
-		Use: "serve", Short: "Send messages, take Gupshup's callbacks and serve the web UI, health and metrics",
+		Use: "serve", Short: "Send messages, and serve the REST API, Gupshup's callbacks, the web UI, health and metrics",
 		Long: "What `worker` and `http` do, in one process.",
 		Args: exactly(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -50,7 +50,7 @@ func newServeCommand(e *env) *cobra.Command {
 // door is where a process can be reached.
 type door struct {
 	listen string               // "" opens no port
-	ui     bool                 // the public side: the web UI and Gupshup's callbacks
+	ui     bool                 // the public side: the REST API, the web UI and Gupshup's callbacks
 	opened func(address string) // told where it listens; nil prints a line
 }
 
@@ -139,11 +139,14 @@ func (a *app) tell(d door, address net.Addr) {
 		d.opened(address.String())
 		return
 	}
-	paths := "/healthz, /readyz, /metrics"
+	scheme, paths := "http", "/healthz, /readyz, /metrics"
 	if d.ui {
-		paths = "/ui/, /callbacks/gupshup/{sender}, " + paths
+		paths = "/v1/, /docs, /ui/, /callbacks/gupshup/{sender}, " + paths
+		if a.cfg.HTTP.TLSCert != "" {
+			scheme = "https"
+		}
 	}
-	fmt.Fprintf(a.env.stdout, "listening on http://%s (%s)\n", address, paths)
+	fmt.Fprintf(a.env.stdout, "listening on %s://%s (%s)\n", scheme, address, paths)
 }
 
 // ended waits for the parts. Each of them is bounded by workers.shutdown_timeout; should one hang all the same, the process ends

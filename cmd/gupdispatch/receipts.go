@@ -10,6 +10,7 @@ import (
 
 	"github.com/gupdispatch/gupdispatch/gupshup"
 	"github.com/gupdispatch/gupdispatch/ledger"
+	"github.com/gupdispatch/gupdispatch/view"
 )
 
 func newReceiptsCommand(e *env) *cobra.Command {
@@ -100,7 +101,7 @@ func hearingViewOf(sender string, h ledger.Hearing, parked []ledger.ParkedReceip
 	}
 	for i, p := range parked {
 		v.Receipts[i] = parkedView{
-			Event: p.Event, MessageID: p.MessageID, To: shownNumber(p.To, reveal), Code: p.Code, Class: p.Class, Reason: p.Reason,
+			Event: p.Event, MessageID: p.MessageID, To: view.Number(p.To, reveal), Code: p.Code, Class: p.Class, Reason: p.Reason,
 			At: stamp(p.At), ArrivedAt: stamp(p.ArrivedAt),
 		}
 	}

@@ -16,6 +16,7 @@ type redisFacts struct {
 	eviction string // maxmemory-policy
 	appends  string // appendonly: yes or no
 	listpack string // hash-max-listpack-value, bytes
+	memory   string // maxmemory, bytes; 0 is no limit
 }
 
 // askRedis gathers the facts. It never fails: what is not answered stays unknown.
@@ -35,7 +36,10 @@ func askRedis(ctx context.Context, rdb redis.UniversalClient) redisFacts {
 	}
 	f := redisFacts{
 		version: info["redis_version"], eviction: setting("maxmemory-policy"), appends: setting("appendonly"),
-		listpack: setting("hash-max-listpack-value"),
+		listpack: setting("hash-max-listpack-value"), memory: setting("maxmemory"),
+	}
+	if f.memory == "" {
+		f.memory = info["maxmemory"]
 	}
 	if f.eviction == "" {
 		f.eviction = info["maxmemory_policy"]
@@ -68,7 +72,7 @@ func (f finding) String() string { return fmt.Sprintf("%-8s %s %s", f.grade, f.n
 
 // judge says of each fact whether it will do. It is pure.
 func (f redisFacts) judge() []finding {
-	return []finding{judgeVersion(f.version), judgeEviction(f.eviction), judgeAppends(f.appends), judgeListpack(f.listpack)}
+	return []finding{judgeVersion(f.version), judgeEviction(f.eviction), judgeAppends(f.appends), judgeListpack(f.listpack), judgeMemory(f.memory)}
 }
 
 func judgeVersion(version string) finding {
@@ -120,6 +124,17 @@ func judgeListpack(value string) finding {
 		out.grade, out.text = gradeUnknown, "is not told: it should be 1024 or more, or messages take more than twice the memory"
 	case n < listpackBytes:
 		out.grade, out.text = gradeWarning, value+": messages take more than twice the memory; set hash-max-listpack-value 1024"
+	}
+	return out
+}
+
+func judgeMemory(limit string) finding {
+	out := finding{grade: gradeOK, name: "maxmemory", text: limit}
+	switch limit {
+	case "":
+		out.grade, out.text = gradeUnknown, "is not told: without it nobody notices that Redis fills up"
+	case "0":
+		out.grade, out.text = gradeWarning, "is not set: nothing is refused while Redis fills up, until the machine has no memory left; set maxmemory"
 	}
 	return out
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
 	"github.com/gupdispatch/gupdispatch/producer"
+	"github.com/gupdispatch/gupdispatch/view"
 )
 
 // waitPoll is how often --wait looks at the ledger: one short command.
@@ -29,7 +30,7 @@ func (s *sending) waitFor(ctx context.Context, sender string, r producer.Result,
 	case tookIt(rec.Status):
 		return nil
 	}
-	return fmt.Errorf("message %s ended as %s", rec.ID, statusText(viewOf(rec, false)))
+	return fmt.Errorf("message %s ended as %s", rec.ID, statusText(view.MessageOf(rec, false)))
 }
 
 // settled looks at a message until nothing is left to do with it. The record is the latest that was read, also beside an error.
@@ -44,7 +45,7 @@ func (s *sending) settled(ctx context.Context, sender, id string, timeout time.D
 			if rec = read; rec.Status.Settled() {
 				return rec, nil
 			}
-			state = statusText(viewOf(rec, false))
+			state = statusText(view.MessageOf(rec, false))
 		}
 		select {
 		case <-ctx.Done():
@@ -71,7 +72,7 @@ func (s *sending) printSettled(rec ledger.Record) error {
 	if !s.human {
 		return s.env.printLine(sent{ID: rec.ID, Status: rec.Status, MessageID: rec.MessageID, Code: rec.Code, Reason: rec.Reason})
 	}
-	text := statusText(viewOf(rec, false))
+	text := statusText(view.MessageOf(rec, false))
 	if rec.MessageID != "" {
 		text += ", messageId " + rec.MessageID
 	}

@@ -8,20 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gupdispatch/gupdispatch/gupshup"
 	"github.com/gupdispatch/gupdispatch/ledger"
+	"github.com/gupdispatch/gupdispatch/view"
 )
-
-// suppressionView is an entry of a suppression list as `suppress list` prints it.
-type suppressionView struct {
-	Sender string        `json:"sender"`
-	Number string        `json:"number"`
-	Scope  gupshup.Scope `json:"scope"`
-	Code   string        `json:"code"`   // Gupshup's code that led to it, or the reason that was given
-	Source string        `json:"source"` // code, user-event, preference-event or hand
-	Since  stamp         `json:"since"`
-	Until  stamp         `json:"until"` // null: for ever
-}
 
 func newSuppressListCommand(e *env) *cobra.Command {
 	var sender string
@@ -42,15 +31,12 @@ func newSuppressListCommand(e *env) *cobra.Command {
 			array, table := jsonArray{w: out}, suppressionTable{w: out, width: longest(senders)}
 			add, end := table.add, table.end
 			if asJSON {
-				add, end = func(v suppressionView) error { return array.add(v) }, array.end
+				add, end = func(v view.Suppression) error { return array.add(v) }, array.end
 			}
 			n := 0
 			err = a.suppressions(c.Context(), senders, func(sender string, s ledger.Suppression) error {
 				n++
-				return add(suppressionView{
-					Sender: sender, Number: shownNumber(s.Number, reveal), Scope: s.Scope, Code: s.Code, Source: s.Source,
-					Since: stamp(s.Since), Until: stamp(s.Until),
-				})
+				return add(view.SuppressionOf(sender, s, reveal))
 			})
 			if err == nil {
 				err = end()
@@ -97,7 +83,7 @@ type suppressionTable struct {
 
 const suppressionRow = "%-*s  %-18s  %-5s  %-24s  %-24s  %-16s  %s\n"
 
-func (t *suppressionTable) add(v suppressionView) error {
+func (t *suppressionTable) add(v view.Suppression) error {
 	if !t.begun {
 		t.begun = true
 		if _, err := fmt.Fprintf(t.w, suppressionRow, t.width, "SENDER", "NUMBER", "SCOPE", "SINCE", "UNTIL", "SOURCE", "CODE"); err != nil {

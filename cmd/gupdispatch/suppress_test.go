@@ -18,19 +18,20 @@ import (
 	"github.com/gupdispatch/gupdispatch/internal/redistest"
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
+	"github.com/gupdispatch/gupdispatch/view"
 )
 
 const otherNumber = "447700900123"
 
 // suppressions is the sender's list, by number, read through the command.
-func (s *site) suppressions(args ...string) map[string]suppressionView {
+func (s *site) suppressions(args ...string) map[string]view.Suppression {
 	s.t.Helper()
-	list := map[string]suppressionView{}
+	list := map[string]view.Suppression{}
 	out := s.ok(append([]string{"suppress", "list", "--json", "--reveal"}, args...)...).out
 	for _, v := range decode[[]map[string]any](s.t, out) {
 		require.Equal(s.t, []string{"code", "number", "scope", "sender", "since", "source", "until"}, keys(v))
 		number := v["number"].(string)
-		list[number] = suppressionView{
+		list[number] = view.Suppression{
 			Sender: v["sender"].(string), Number: number, Scope: gupshup.Scope(v["scope"].(string)), Code: v["code"].(string),
 			Source: v["source"].(string), Since: parseStamp(s.t, v["since"]), Until: parseStamp(s.t, v["until"]),
 		}
@@ -275,7 +276,7 @@ func TestASuppressionThatRanOutIsNotListed(t *testing.T) {
 	require.Equal(t, message.Queued, s.accepted(testNumber))
 }
 
-func numbers(list map[string]suppressionView) (all []string) {
+func numbers(list map[string]view.Suppression) (all []string) {
 	for number := range list {
 		all = append(all, number)
 	}

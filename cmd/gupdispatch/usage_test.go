@@ -27,6 +27,12 @@ func TestWrongUsage(t *testing.T) {
 		{"version now", "takes no arguments"},
 		{"message show", "needs the id"},
 		{"message show a b", `"b" as well`},
+		{"message cancel", "needs the id"},
+		{"message list", "--to is missing"},
+		{"message list --to x", "--to is not a possible phone number"},
+		{"message list --to 1 --limit 0", "at least 1"},
+		{"message list --to 1 --scan 0", "at least 1"},
+		{"message list --to 1 --status sunk", `--status "sunk" is unknown: use one of`},
 		{"completion bash extra", "extra"},
 		{"send", "says nothing"},
 		{"send --text x", "--to is missing"},
@@ -82,6 +88,7 @@ func TestEveryCommandIsThere(t *testing.T) {
 	for _, path := range []string{
 		"serve", "worker", "http", "send", "message show", "dead list", "dead show", "dead replay", "dead export", "dead purge", "audit",
 		"campaign create", "campaign list", "campaign show", "campaign watch", "campaign pause", "campaign resume", "campaign cancel", "campaign report",
+		"sender list", "sender hold", "sender release", "template list", "template hold", "template release",
 		"suppress add", "suppress remove", "suppress list", "suppress import", "receipts parked",
 		"config check", "version",
 	} {

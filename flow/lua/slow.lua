@@ -1,12 +1,12 @@
 -- Slows one sender down for all replicas: cuts its rate, and stops it if there is a time to stop for.
 --
 -- KEYS[1]  the sender's hash, see slowed.lua and reserve.lua
--- ARGV     offset (us, 0 in production), step (part of the rate), every (us), the since that the caller's slots were taken under
---          (us, 0: none), what a cut leaves of the rate, the least part, guard (us), stop (us, 0: none)
+-- ARGV     offset (us, 0 in production), step (part of the rate), every (us), when the refused message was sent, or the since that
+--          the caller's slots were taken under (us, 0: none), what a cut leaves of the rate, the least part, guard (us), stop (us, 0: none)
 -- returns  {since (us), now (us), guarded (us)}: for so long there will be no other cut
 --
 -- There is no cut within the guard after one, nor during a stop: what is refused then was sent before. Nor is there one if the rate was
--- cut since the caller last looked. So all who were refused in one burst cut once, and a call that is applied twice cuts once; its
+-- cut since the message was sent. So all who were refused in one burst cut once, and a call that is applied twice cuts once; its
 -- stop begins anew then, which makes it longer by as long as the client took to repeat it.
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2]) + tonumber(ARGV[1])

@@ -14,6 +14,7 @@
 --   expired, suppressed, settled, dead, gone     nothing to send
 local id, generation, token, lease, replay = ARGV[2], num(ARGV[3]), ARGV[4], num(ARGV[5]), ARGV[6] == '1'
 local express, only_look = ARGV[10] == '1', ARGV[11] == '1'
+local SLOT = 60000 -- ms for which a probe may wait for its slot: the handler waits no longer, see express in worker/handler.go
 local key = record(id)
 local r = read(id)
 if not r then return { 'gone', int(now) } end
@@ -69,13 +70,17 @@ if r.st == 'in_doubt' or r.st == 'failed' then
   return reply('decide')
 end
 
-if only_look then return reply('ready') end
+if only_look then
+  -- It may wait for its slot now, and nobody is to call for it again meanwhile.
+  if express and r.st == 'queued' and held().probing(id, now + SLOT + lease) then place(id, priority, 'due', now + SLOT + lease) end
+  return reply('ready')
+end
 
 if r.st == 'dead' and replay and not suppressed(phone(r), priority) then
   -- As if new, save for its history: a person decided that it is worth another budget of attempts.
-  r.sp, r.fi, r.pk, r.nb, r.ex = nil, nil, nil, nil, nil
+  r.sp, r.fi, r.pk, r.nb, r.ex, r.hf = nil, nil, nil, nil, nil, nil
   move(id, r, 'queued')
-  redis.call('HDEL', key, 'sp', 'fi', 'pk', 'nb', 'ex')
+  redis.call('HDEL', key, 'sp', 'fi', 'pk', 'nb', 'ex', 'hf')
 elseif r.st ~= 'queued' then
   return reply(r.st == 'dead' and 'dead' or 'settled')
 end
@@ -105,7 +110,8 @@ else
   -- A message in the due set has its time still to come. Only the task of a retry may come a little early: asynq keeps its time
   -- by the worker's clock, and the due entry stands behind it in case the task is lost.
   local due = num(redis.call('ZSCORE', P .. 'due', id))
-  if due > now and not express and not (r.nb and now >= num(r.nb) - 1000) then return reply('wait') end
+  local probing = express and held().probing(id, now + lease + 1000)
+  if due > now and not probing and not (r.nb and now >= num(r.nb) - 1000) then return reply('wait') end
   if r.hs then return reply('wait') end -- behind a hold; the sweeper lets it go
 end
 
@@ -128,7 +134,7 @@ if campaign and campaign[3] and campaign[1] ~= 'completed' and (now < num(campai
   return reply('held', opens)
 end
 if ARGV[12] ~= '0' or ARGV[14] ~= '0' then
-  local opens, what = limits().limited(r, template, num(ARGV[12]), num(ARGV[13]), num(ARGV[14]))
+  local opens, what = limits().limited(id, r, template, num(ARGV[12]), num(ARGV[13]), num(ARGV[14]))
   if opens then
     redis.call('HSET', key, 'wf', what, 'ws', r.ws or NOW)
     redis.call('HDEL', key, 'nb')

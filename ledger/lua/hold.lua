@@ -1,8 +1,8 @@
 -- What keeps messages from being sent for a while: holds, what waits behind them, and the probes that end them. Part of the scripts
 -- that set, obey or end them, which call these functions as held().name: they are made when the first of them is called.
 --
--- A hold is an entry of the hash P hold: 'sender', 'some' (of its priorities), 'template:<id>' or 'campaign:<id>' (a person paused it; see
--- campaign_steer.lua) → JSON of
+-- A hold is an entry of the hash P hold: 'sender', 'some' (of its priorities), 'hand' and 'hand some' (the same, by a
+-- person), 'template:<id>' or 'campaign:<id>' (a person paused it; see campaign_steer.lua) → JSON of
 --   reason, code, note, priorities ('' for all), since, until: when it is tried next, 0 for never (only a person ends it)
 --   by       who set it; '' is the policy
 --   span, most, tries   how far off the next probe is: span · 2^tries, at most most
@@ -16,6 +16,14 @@ local CONFIRM = 30000  -- ms until a probe that no callback reports as failed co
 local RECALL = 600000  -- ms for which an ended hold is remembered: the same trouble again waits longer at once
 local STORM = 20       -- failures in a row that are not the messages' fault
 local RANK = { critical = 0, default = 1, bulk = 2 }
+
+-- band answers between which scores a priority waits behind a hold: the most urgent first, and in order of time.
+local function band(priority) return RANK[priority] * 4e12, (RANK[priority] + 1) * 4e12 end
+
+-- scopes_of are the holds that a message can be kept back by.
+local function scopes_of(template, campaign)
+  return { 'hand', 'hand some', 'sender', 'some', 'template:' .. template, campaign and 'campaign:' .. campaign or nil }
+end
 
 local function hold_of(scope)
   local text = redis.call('HGET', HOLD, scope)
@@ -52,7 +60,7 @@ end
 
 -- holding answers the scope and the hold that keep a message from being sent, unless it is that hold's probe.
 local function holding(id, priority, template, campaign)
-  local scopes = { 'sender', 'some', 'template:' .. template, campaign and 'campaign:' .. campaign or nil }
+  local scopes = scopes_of(template, campaign)
   local texts = redis.call('HMGET', HOLD, unpack(scopes))
   for i = 1, #scopes do
     local h = texts[i] and cjson.decode(texts[i])
@@ -65,7 +73,7 @@ local function keep_back(id, r, scope, reason)
   redis.call('HSET', record(id), 'wf', reason, 'ws', r.ws or int(now), 'hs', scope)
   redis.call('HDEL', record(id), 'nb', 'dl', 'tok')
   place(id, r.pr)
-  redis.call('ZADD', P .. 'held:' .. scope, int(RANK[r.pr] * 4e12 + now), id)
+  redis.call('ZADD', P .. 'held:' .. scope, int(band(r.pr) + now), id)
   r.hs = scope
 end
 
@@ -111,41 +119,57 @@ local function passed(id)
 end
 
 -- missed is for a probe that failed of something else than what the hold is for. If that shows that the sender is well (it concerns
--- this message only), the sender's holds are over, and a template's is tried with another message; otherwise it is tried later.
-local function missed(id, well)
+-- this message only), the sender's holds are over; but not those that callbacks told of by the word of a reply. Those, a template's, and any
+-- for which Gupshup was not even asked, are tried with another message. Otherwise the hold is tried later.
+local function missed(id, well, asked, late)
   for scope, h in pairs(all_holds()) do
     if active(h) and h.probe == id then
-      if not well then
+      if asked and not well then
         off(scope, h)
-      elseif scope == 'sender' or scope == 'some' then
+      elseif asked and (scope == 'sender' or scope == 'some') and (late or not h.late) then
         finish_hold(scope, h)
       else
-        h.probe, h['until'] = nil, now
+        h.probe, h['until'], h.last = nil, now, id
         keep_hold(scope, h)
       end
     end
   end
 end
 
+-- probing says whether a message is what an active hold is being tried with, and leaves it the time until then for that.
+local function probing(id, till)
+  local found = false
+  for scope, h in pairs(all_holds()) do
+    if active(h) and h.probe == id then
+      found = true
+      if till > h['until'] then
+        h['until'] = till
+        keep_hold(scope, h)
+      end
+    end
+  end
+  return found
+end
+
 -- What a reply says is disproved by the reply to another message, and what a callback says only by a receipt: a 2xx comes before either.
 local function kind(late) return late and 'late ' or 'now ' end
 
--- The pulse tells what a lone failure cannot: whether others get through meanwhile. P pulse, kept while there are holds: '<kind> ok',
--- when a message last did, and '<kind> bad <template id>', the code with which that template's messages fail while others do not.
+-- The pulse tells what a lone failure cannot: whether others get through meanwhile. P pulse, written while there are holds: '<kind> ok', when the
+-- latest message that did was sent, and '<kind> bad <template id>', the code with which that template's messages fail while others do not.
 
--- pulse notes a success.
-local function pulse(template, late)
-  redis.call('HSET', P .. 'pulse', kind(late) .. 'ok', int(now))
+-- pulse notes a success, by when it was sent: what was sent before a failure and answered after it shows nothing.
+local function pulse(template, late, sent)
+  if sent > num(redis.call('HGET', P .. 'pulse', kind(late) .. 'ok')) then redis.call('HSET', P .. 'pulse', kind(late) .. 'ok', int(sent)) end
   if template ~= '' then redis.call('HDEL', P .. 'pulse', kind(late) .. 'bad ' .. template) end
   redis.call('EXPIRE', P .. 'pulse', 86400)
 end
 
 -- culprit says whether a message that fails as if its sender were in trouble is the trouble itself: it failed so before, and another
--- message got through since, or its template is known for it.
-local function culprit(id, r, code, late)
+-- message was sent since and got through, or its template is known for it. A patient one has no template to blame.
+local function culprit(id, r, code, late, patient)
   local bad = kind(late) .. 'bad ' .. template_of(r)
   local known = redis.call('HMGET', P .. 'pulse', kind(late) .. 'ok', bad)
-  local ok, template = num(known[1]), template_of(r)
+  local ok, template = num(known[1]), patient and '' or template_of(r)
   if template ~= '' and known[2] == code and now - ok < RECALL then return true end
   if num(r.hf) > 0 and ok > num(r.hf) then
     if template ~= '' then redis.call('HSET', P .. 'pulse', bad, code) end
@@ -171,7 +195,7 @@ end
 local function got_through(id, r, late)
   if redis.call('EXISTS', HOLD) == 1 then
     if not late then passed(id) end
-    pulse(template_of(r), late)
+    pulse(template_of(r), late, num(r['in']))
   end
   calm(template_of(r), late)
 end
@@ -196,26 +220,28 @@ local function storm(id, r, scope, code, late)
 end
 
 -- follow does to others what the failure of one message asks for, and says what that means for the message: the state it goes to,
--- and the scope and reason of the hold that it has to wait behind. given: what to hold ('', 'sender', 'some', 'template:<id>'), for which
--- priorities, how long (ms), at most (ms), what to suppress of the number ('', 'all', 'bulk'), for how long (ms, 0 for ever), what a run of
--- such failures holds ('', 'sender', 'template:<id>'), '1' if the failure concerns the message alone, '1' if a culprit waits instead of dying.
+-- and the scope and reason of the hold that it has to wait behind. given, in this order: what to hold ('', 'sender', 'some', 'template:<id>'),
+-- for which priorities, how long (ms), at most (ms); what to suppress of the number ('', 'all', 'bulk'), for how long (ms, 0 for ever); what a
+-- run of such failures holds ('', 'sender', 'template:<id>'); and as '1' or '0': the failure concerns the message alone; a culprit waits instead
+-- of dying; Gupshup was asked.
 local function follow(id, r, target, class, code, given, late)
-  local scope, guarded, well = given[1], given[7], given[8] == '1'
-  if given[5] ~= '' then suppress(phone(r), given[5], code, 'code', num(given[6]) > 0 and now + num(given[6]) or 0) end
+  local scope, priorities, span, most, suppressing, suppress_for, guarded, well, patient, asked = unpack(given)
+  well, patient, asked = well == '1', patient == '1', asked == '1'
+  if suppressing ~= '' then suppress(phone(r), suppressing, code, 'code', num(suppress_for) > 0 and now + num(suppress_for) or 0) end
   local held_by
-  if class == 'account' and scope == 'sender' and culprit(id, r, code, late) then
+  if class == 'account' and scope == 'sender' and culprit(id, r, code, late, patient) then
     scope, well = '', true -- it goes its own way, and holds nobody up
-    if given[9] ~= '1' then
+    if not patient then
       target = 'dead'
       if template_of(r) ~= '' then guarded = 'template:' .. template_of(r) end
     end
   end
   if scope ~= '' then
-    set_hold(scope, id, template_of(r), class, code, given[2], num(given[3]), num(given[4]), late)
+    set_hold(scope, id, template_of(r), class, code, priorities, num(span), num(most), late)
     if target == 'queued' then held_by = scope end
   end
   if guarded ~= '' and target == 'dead' and storm(id, r, guarded, code, late) then target, held_by = 'queued', guarded end
-  missed(id, well) -- what the failure has set a probe's hold further off for is settled by now
+  missed(id, well, asked, late) -- what the failure has set a probe's hold further off for is settled by now
   local h = held_by and hold_of(held_by)
   if active(h) and covers(h, r.pr) then return target, held_by, h.reason end
   return target
@@ -224,5 +250,5 @@ end
 return {
   hold_of = hold_of, keep_hold = keep_hold, begin_hold = begin_hold, all_holds = all_holds, active = active, covers = covers, template_of = template_of,
   holding = holding, keep_back = keep_back, set_hold = set_hold, finish_hold = finish_hold, got_through = got_through, follow = follow,
-  RECALL = RECALL,
+  probing = probing, band = band, scopes_of = scopes_of, RECALL = RECALL,
 }

@@ -1,9 +1,14 @@
--- holds tells what is held, and what waits.
--- Returns: {messages in the queues: critical, default, bulk; lists of {scope, hold as JSON, waiting behind it: critical, default, bulk}}
+-- holds tells what is held, what waits, and how much of the day's budget is used.
+-- Returns: {messages in the queues: critical, default, bulk; lists of {scope, hold as JSON, waiting behind it: critical, default, bulk};
+--           numbers in the day's budget}
 local out = {}
 for scope, h in pairs(held().all_holds()) do
   local key, waits = P .. 'held:' .. scope, {}
-  for i = 0, 2 do waits[i + 1] = redis.call('ZCOUNT', key, int(i * 4e12), '(' .. int((i + 1) * 4e12)) end
+  for i, priority in ipairs({ 'critical', 'default', 'bulk' }) do
+    local from, to = held().band(priority)
+    waits[i] = redis.call('ZCOUNT', key, int(from), '(' .. int(to))
+  end
   out[#out + 1] = { scope, cjson.encode(h), unpack(waits) }
 end
-return { redis.call('ZCARD', P .. 'waiting:critical'), redis.call('ZCARD', P .. 'waiting:default'), redis.call('ZCARD', P .. 'waiting:bulk'), out }
+return { redis.call('ZCARD', P .. 'waiting:critical'), redis.call('ZCARD', P .. 'waiting:default'), redis.call('ZCARD', P .. 'waiting:bulk'), out,
+  redis.call('ZCOUNT', P .. 'daily', '(' .. int(now - 86400000), '+inf'), num(redis.call('HGET', P .. 'count', 'queued')) }

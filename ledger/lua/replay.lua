@@ -11,6 +11,6 @@ local entry = suppressed(phone(r), r.pr)
 if entry then return { 'suppressed', entry.code } end -- it would end at its claim, and be no dead letter any more
 r.ex = nil
 move(id, r, 'queued', 'gen', generation)
-redis.call('HDEL', record(id), 'sp', 'fi', 'pk', 'nb', 'ex')
+redis.call('HDEL', record(id), 'sp', 'fi', 'pk', 'nb', 'ex', 'hf')
 place(id, r.pr, 'waiting', now)
 return { 'replayed', generation, r.pr, r.to, r.tp or '' }

@@ -1,0 +1,12 @@
+-- cancel takes back a message that has not been sent, wherever it waits: for its task, for a time, or behind a hold.
+-- ARGV: 2 id
+-- Returns: {'cancelled'}, also if it is that already | {'too_late', status} | {'gone'}
+local id = ARGV[2]
+local r = read(id)
+if not r then return { 'gone' } end
+if r.st == 'cancelled' then return { 'cancelled' } end
+if not legal(r.st, 'cancelled') then return { 'too_late', r.st } end
+move(id, r, 'cancelled') -- should it be the probe of a hold, that hold soon takes another
+redis.call('HDEL', record(id), 'nb', 'wf', 'ws', 'dq')
+place(id, r.pr)
+return { 'cancelled' }
