@@ -298,8 +298,11 @@ func (e *env) reportCampaign(ctx context.Context, a *app, found ledger.Campaign,
 		return printed(err)
 	}
 	err := campaign.Report(ctx, a.ledger, found.Sender, found.ID, func(l campaign.ReportLine) error {
+		if !reveal {
+			l.To = message.MaskNumber(l.To)
+		}
 		return printed(w.Write([]string{
-			strconv.FormatInt(l.Line, 10), l.ID, shownNumber(l.To, reveal), l.Status, l.Code, l.MessageID, harmless(l.Reason),
+			strconv.FormatInt(l.Line, 10), l.ID, l.To, l.Status, l.Code, l.MessageID, harmless(l.Reason),
 			strconv.Itoa(l.Attempts), stamp(l.UpdatedAt).String(),
 		}))
 	})
