@@ -6,7 +6,5 @@ local r = read(id)
 if not r then return { 'gone' } end
 if r.st == 'cancelled' then return { 'cancelled' } end
 if not legal(r.st, 'cancelled') then return { 'too_late', r.st } end
-move(id, r, 'cancelled') -- should it be the probe of a hold, that hold soon takes another
-redis.call('HDEL', record(id), 'nb', 'wf', 'ws', 'dq')
-place(id, r.pr)
+take_back(id, r) -- should it be the probe of a hold, that hold soon takes another
 return { 'cancelled' }

@@ -120,7 +120,7 @@ end
 -- take_back ends a queued message before it is sent.
 local function take_back(id, r)
   move(id, r, 'cancelled')
-  redis.call('HDEL', record(id), 'nb', 'wf', 'ws')
+  redis.call('HDEL', record(id), 'nb', 'wf', 'ws', 'dq')
   place(id, r.pr)
 end
 
