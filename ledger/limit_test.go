@@ -194,6 +194,30 @@ func TestTheDaysBudgetOfRecipients(t *testing.T) {
 	})
 }
 
+// Recipients of one moment make room for as many, a day later.
+func TestTheLineOfADayCountsThoseOfOneMoment(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		b := limited(t, rdb, ledger.Limits{DailyRecipients: 20})
+		at := float64(b.now().UnixMilli())
+		for i := range 20 {
+			require.NoError(t, rdb.ZAdd(t.Context(), "gupdispatch:{"+b.sender+"}:daily", redis.Z{Score: at, Member: fmt.Sprint("9198765", i)}).Err())
+		}
+		for i := range 20 {
+			m := b.withTemplate(fmt.Sprint("m", i), templateA, message.Bulk)
+			m.To = fmt.Sprintf("9198766%05d", i)
+			b.accept(m)
+			require.False(t, b.goes(m.ID))
+		}
+		b.ahead += 24*time.Hour + time.Second
+		due := b.sweep(ledger.SweepRequest{}).Requeue
+		require.Len(t, due, 20)
+		for _, q := range due {
+			require.True(t, b.goes(q.ID))
+		}
+	})
+}
+
 func TestWhoWasNotReachedIsNotCounted(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {

@@ -6,7 +6,7 @@
 --                  only critical may go.
 -- P daily          zset number by the time of the last template that went to it outside a session, of the last 24 hours. Beyond the budget
 --                  nobody new is added, so it never holds more members than that.
--- P daily:line     the moment at which the last message that was parked for the day's budget comes again
+-- P daily:line     '<ms>;<n>': the moment at which the last message that was parked for the day's budget comes again, and how many do then
 local DAY = 86400000
 local URGENT = 5000 -- ms that are left to a critical message for coming again before others
 
@@ -57,10 +57,13 @@ local function day_opens(id, r, most)
     redis.call('ZREMRANGEBYSCORE', key, '-inf', int(now - DAY))
     if redis.call('ZCARD', key) >= most then
       -- The next place in line: each recipient whose day ends makes room for one, and behind those a day has room for so many.
-      local line = math.max(num(redis.call('GET', P .. 'daily:line')), now)
-      local next_out = redis.call('ZRANGEBYSCORE', key, '(' .. int(line - DAY), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+      local line, n = string.match(redis.call('GET', P .. 'daily:line') or '', '^(%d+);(%d+)$')
+      line, n = num(line), num(n)
+      if line < now then line, n = now, 0 end
+      local next_out = redis.call('ZRANGEBYSCORE', key, int(line - DAY), '+inf', 'WITHSCORES', 'LIMIT', n, 1)
       local opens = next_out[2] and num(next_out[2]) + DAY or math.ceil(math.max(line, now + DAY) + DAY / most)
-      redis.call('SET', P .. 'daily:line', int(opens), 'PX', int(opens - now + 1000))
+      n = opens == line and n + 1 or 1
+      redis.call('SET', P .. 'daily:line', int(opens) .. ';' .. int(n), 'PX', int(opens - now + 1000))
       return opens
     end
   end
