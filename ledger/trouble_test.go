@@ -324,3 +324,23 @@ func TestAPersonsHoldOfBulkKeepsNoDefault(t *testing.T) {
 		b.balanced()
 	})
 }
+
+// Two messages fail as if the key were wrong. Tried in turn they would hold their sender for ever.
+func TestTwoCulpritsAreNotTriedInTurn(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		b := newHolder(t, rdb)
+		b.acceptAll(message.Default, "a", "b", "c")
+		b.fails("a", wrongKey)
+		tried := map[string]bool{"a": true}
+		for span := time.Minute; len(tried) < 3; span *= 2 {
+			b.ahead += span + time.Second
+			p := b.probe()
+			require.False(t, tried[p.ID], "%s has failed already, and others have not", p.ID)
+			tried[p.ID] = true
+			b.commit(of(wrongKey, p.ID, b.express(p).Attempt))
+		}
+		b.ahead += time.Hour
+		require.Equal(t, "a", b.probe().ID, "the one that failed longest ago")
+	})
+}

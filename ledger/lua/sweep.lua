@@ -159,11 +159,12 @@ local function also_kept_by(scope, priority, template, campaign)
   return others, hand, tried
 end
 
--- probe sends one message to try a hold with: not the one that failed last, if there is another, and one of another template before that,
--- since it may be that message's or that template's fault. Other holds of the policy's that keep it back are tried with it, too. What a
+-- probe sends one message to try a hold with: if it can be one that has not failed like this itself, or else the one that did so longest ago;
+-- not the one that failed last; and one of another template, since it may be that message's or that template's fault. Other holds of the policy's that keep it back are tried with it, too. What a
 -- person holds is set aside, or nobody behind it would ever be looked at.
 local function probe(scope, h)
   local id, r, template, best, tried
+  local function better(fit, c) return not id or fit > best or fit == best and num(c.hf) < num(r.hf) end
   for _, candidate in ipairs(candidates(scope, h)) do
     local c = read(candidate)
     local t = c and template_of(c)
@@ -172,9 +173,9 @@ local function probe(scope, h)
       if hand and not c.hs then
         hold.keep_back(candidate, c, hand, holds[hand].reason)
       elseif not hand and not busy then
-        local fit = (candidate ~= h.last and 1 or 0) + (t ~= h.tried and 1 or 0)
-        if not id or fit > best then id, r, template, best, tried = candidate, c, t, fit, others end
-        if best == 2 then break end
+        local fit = (c.hf and 0 or 4) + (candidate ~= h.last and 2 or 0) + (t ~= h.tried and 1 or 0)
+        if better(fit, c) then id, r, template, best, tried = candidate, c, t, fit, others end
+        if best == 7 then break end
       end
     end
   end
