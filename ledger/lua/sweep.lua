@@ -159,12 +159,19 @@ local function also_kept_by(scope, priority, template, campaign)
   return others, hand, tried
 end
 
--- probe sends one message to try a hold with: if it can be one that has not failed like this itself, or else the one that did so longest ago;
--- not the one that failed last; and one of another template, since it may be that message's or that template's fault. Other holds of the policy's that keep it back are tried with it, too. What a
+-- probe sends one message to try a hold with: if it can be one that has not failed like this itself, any of them, since neighbours may have
+-- more in common than their place; or else the one that did so longest ago. Before that, not the one that failed last, and one of another
+-- template, since it may be that message's or that template's fault. Other holds of the policy's that keep it back are tried with it, too. What a
 -- person holds is set aside, or nobody behind it would ever be looked at.
 local function probe(scope, h)
-  local id, r, template, best, tried
-  local function better(fit, c) return not id or fit > best or fit == best and num(c.hf) < num(r.hf) end
+  local id, r, template, best, tried, equals
+  -- better says whether to take c instead of what was found before; of several that are equally good it may be any.
+  local function better(fit, c)
+    if not id or fit > best or fit == best and num(c.hf) < num(r.hf) then equals = 1 return true end
+    if fit < best or c.hf then return false end
+    equals = equals + 1
+    return math.floor(clock[2] / 7) % equals == 0
+  end
   for _, candidate in ipairs(candidates(scope, h)) do
     local c = read(candidate)
     local t = c and template_of(c)
@@ -175,7 +182,6 @@ local function probe(scope, h)
       elseif not hand and not busy then
         local fit = (c.hf and 0 or 4) + (candidate ~= h.last and 2 or 0) + (t ~= h.tried and 1 or 0)
         if better(fit, c) then id, r, template, best, tried = candidate, c, t, fit, others end
-        if best == 7 then break end
       end
     end
   end
