@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -85,10 +86,12 @@ func (s *site) scopes() []ledger.HeldScope {
 	return holds.Scopes
 }
 
-// requests waits until the simulator has seen more of them than that, which is what a probe is noticed by.
+// requests waits until the simulator has seen more of them than that, which is what a probe is noticed by, and until the books know how it went.
 func (s *site) requests(more uint64) {
 	s.t.Helper()
-	require.Eventually(s.t, func() bool { return s.sim.Stats().Requests > more }, 20*time.Second, 10*time.Millisecond, "a probe should come")
+	require.Eventually(s.t, func() bool {
+		return s.sim.Stats().Requests > more && !slices.ContainsFunc(s.scopes(), func(h ledger.HeldScope) bool { return h.On() && h.Probe != "" })
+	}, 20*time.Second, 10*time.Millisecond, "a probe should come, and be answered")
 }
 
 func TestAWrongKeyCostsAHandfulOfRequests(t *testing.T) {
