@@ -42,7 +42,6 @@ const (
 	claimSlack   = 5 * time.Second        // a claim holds that much longer than its request may take
 	redisPause   = 500 * time.Millisecond // between tries at a ledger that does not answer
 	probeWait    = 50 * time.Second       // for a slot; less than what ledger/lua/claim.lua leaves it
-	slotLife     = 100 * time.Millisecond // from a slot to its request; a claim takes a few milliseconds of it
 )
 
 // Codes of attempts that were given up before the request.
@@ -58,6 +57,7 @@ type handler struct {
 	source  string
 	client  Sender
 	outage  *outage
+	prompt  prompt
 	valve   *valve
 	gate    Gate
 	ledger  Ledger
@@ -204,8 +204,7 @@ func (h *handler) send(ctx context.Context, j job, c ledger.Claim, granted, star
 	// A stopping worker lets requests finish, and asynq cancels its context only after that: our own deadline is the bound.
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), started.Add(h.timeout))
 	defer cancel()
-	if time.Since(granted) > slotLife {
-		// Redis was slow, and our slot has passed. All that waited for it with us must not go at once: take another.
+	if h.prompt.late(time.Since(granted)) { // all that waited for Redis with us must not go at once: take another slot
 		if _, err := h.gate.Wait(ctx, j.urgency()); err != nil {
 			return gupshup.Receipt{}, &gupshup.Error{Class: gupshup.ClassNotSent, Code: codeSlotLost, Reason: "Redis was slow, and the next slot came too late"}
 		}
