@@ -13,14 +13,15 @@ COMPOSE   ?= docker compose
 GOTESTFLAGS    ?=
 FUZZTIME       ?= 20s
 CRASH_MESSAGES ?= 20000
+CAMPAIGN_ROWS  ?= 1000000
 BENCHFLAGS     ?=
 
-# The crash test kills processes for minutes; it has a target of its own.
-PACKAGES = $(shell go list ./... | grep -v '/test/crash$$')
+# These take minutes; they have targets of their own.
+PACKAGES = $(shell go list ./... | grep -v '/test/')
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/gupdispatch
@@ -47,6 +48,10 @@ test-real: ## run the tests on a real Redis; needs REDIS_ADDR=host:port
 .PHONY: test-crash
 test-crash: ## kill workers in a loop and count what was lost or doubled (CRASH_MESSAGES=20000)
 	CRASH_MESSAGES=$(CRASH_MESSAGES) go test ./test/crash/... -count=1 -timeout 20m -v
+
+.PHONY: test-campaign
+test-campaign: ## pause a campaign, kill its worker twice, and account for every row (CAMPAIGN_ROWS=1000000)
+	CAMPAIGN_ROWS=$(CAMPAIGN_ROWS) go test ./test/campaign/... -count=1 -timeout 60m -v
 
 .PHONY: bench
 bench: ## measure speed, pace and memory, side by side with a bare asynq server
