@@ -45,6 +45,7 @@ type Record struct {
 	ExpiresAt  time.Time
 	CreatedAt  time.Time
 	UpdatedAt  time.Time
+	DueAt      time.Time // Get only: when it is looked at next, for its time, its retry, the end of its wait or of its doubt; zero if it stands in line
 }
 
 // Attempt is one claim and what it came to.
@@ -60,17 +61,25 @@ type Attempt struct {
 // keeps it back.
 func (l *Ledger) Get(ctx context.Context, sender, id string) (Record, error) {
 	var fields, holds *redis.MapStringStringCmd
+	var due *redis.FloatCmd
 	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		fields, holds = p.HGetAll(ctx, prefix(sender)+"m:"+id), p.HGetAll(ctx, prefix(sender)+"hold")
+		due = p.ZScore(ctx, prefix(sender)+"due", id)
 		return nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, redis.Nil) { // it stands in no due set
 		return Record{}, fmt.Errorf("ledger get: %w", err)
 	}
 	if len(fields.Val()) == 0 {
 		return Record{}, ErrNotFound
 	}
 	rec := parseRecord(sender, id, fields.Val())
+	if at := due.Val(); at > 0 {
+		rec.DueAt = fromMillis(int64(at))
+	}
+	if nb := parseInt(fields.Val()["nb"]); nb > 0 && rec.Status == message.Queued { // its task comes then, the due entry stands behind it
+		rec.DueAt = fromMillis(nb)
+	}
 	if rec.Status == message.Queued && rec.WaitingFor == "" {
 		rec.WaitingFor = keptBackBy(rec, holds.Val())
 	}

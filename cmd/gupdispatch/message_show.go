@@ -57,6 +57,13 @@ func tellStory(w io.Writer, v view.Message) {
 		event(c.at, "%s", c.text)
 	}
 	event(v.UpdatedAt, "it is %s", statusText(v))
+	switch {
+	case v.NextAt.IsZero():
+	case v.Status == message.InDoubt:
+		event(v.NextAt, "somebody decides about the doubt, unless a callback has by then")
+	default:
+		event(v.NextAt, "it is tried, unless it is kept back still")
+	}
 	if v.Status == message.Queued && !v.ExpiresAt.IsZero() {
 		event(v.ExpiresAt, "it expires, if it has not been sent until then")
 	}
