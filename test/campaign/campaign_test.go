@@ -119,7 +119,7 @@ func newSite(t *testing.T) *site {
 	port := freePort(t)
 	s.sim = "http://" + port
 	s.set("hash-max-listpack-value", "1024") // as deploy/redis.conf does
-	config := fmt.Sprintf("redis: {url: \"redis://%s\"}\nlog: {level: error}\nin_doubt: {window: 20s}\n"+
+	config := fmt.Sprintf("redis: {url: \"redis://%s\"}\nlog: {level: error}\ngupshup: {timeout: 3s}\nin_doubt: {window: 10s}\n"+
 		"senders: [{name: %s, app: ShopApp, source: \"917834811114\", api_key_env: SHOP_KEY, base_url: %q, rate: %d, burst: 50, pair_every: 0}]\n",
 		s.redis, sender, s.sim, rate)
 	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "gupdispatch.yaml"), []byte(config), 0o600))
