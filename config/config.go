@@ -40,15 +40,50 @@ func (b ByPriority[T]) Of(priority string) T {
 	return b.Default
 }
 
-// Redis says where the engine is and how long to wait for it.
+// Redis says where the engine is and how long to wait for it: one server by its URL, a master that Sentinels watch over, or a cluster.
 type Redis struct {
 	// URL is redis://, rediss:// (TLS) or unix://, or the word "embedded". It is a Secret because it may carry a password; see Address.
-	URL          Secret        `koanf:"url"`
+	// It stays at its default where Sentinel or Cluster is set.
+	URL         Secret   `koanf:"url"`
+	Sentinel    Sentinel `koanf:"sentinel"`
+	Cluster     Cluster  `koanf:"cluster"`
+	Username    string   `koanf:"username"`     // ACL user; "" is the one of the URL, or Redis's default user
+	PasswordEnv string   `koanf:"password_env"` // "" is the one of the URL, or none
+	Password    Secret   `koanf:"-"`            // the value of PasswordEnv
+	TLS         RedisTLS `koanf:"tls"`
+
 	DialTimeout  time.Duration `koanf:"dial_timeout"`
 	ReadTimeout  time.Duration `koanf:"read_timeout"`
 	WriteTimeout time.Duration `koanf:"write_timeout"`
-	PoolSize     int           `koanf:"pool_size"`  // connections per process; 0 lets the client choose
-	Durability   string        `koanf:"durability"` // "standard": append-only file, fsync every second
+	PoolSize     int           `koanf:"pool_size"` // connections per process; 0 lets the client choose
+	// Durability is "standard" (what Redis answered is kept as well as its append-only file keeps it) or "strict" (nothing counts as
+	// written before a replica has it, too).
+	Durability string `koanf:"durability"`
+	// AllowUnsafe starts processes on a Redis whose settings lose messages, such as maxmemory-policy allkeys-lru.
+	AllowUnsafe bool `koanf:"allow_unsafe"`
+}
+
+// Sentinel names a master and the Sentinels that know where it is.
+type Sentinel struct {
+	Master      string    `koanf:"master"`
+	Addrs       Addresses `koanf:"addrs"`
+	Username    string    `koanf:"username"` // of the Sentinels themselves
+	PasswordEnv string    `koanf:"password_env"`
+	Password    Secret    `koanf:"-"` // the value of PasswordEnv
+}
+
+// Cluster names some nodes of a Redis Cluster; the others are learnt from them.
+type Cluster struct {
+	Addrs Addresses `koanf:"addrs"`
+}
+
+// RedisTLS is how Redis is spoken to in secret, and who each side is. rediss:// turns it on as well.
+type RedisTLS struct {
+	Enabled    bool   `koanf:"enabled"`
+	CA         string `koanf:"ca"`          // file of the authorities that Redis's certificate may come from; "" is the system's
+	Cert       string `koanf:"cert"`        // file of our own certificate, where Redis asks for one
+	Key        string `koanf:"key"`         // file of its key
+	ServerName string `koanf:"server_name"` // the name in Redis's certificate; "" is the host of the address
 }
 
 // HTTP is the REST API, the callback URL and the web UI.

@@ -13,19 +13,13 @@ import (
 // its leading zeros in silence.
 type decoder struct{ problems Problems }
 
-// later are keys that somebody will look for in vain, and why.
-var later = map[string]string{
-	"redis.sentinel": "this release speaks to one Redis address and not to Sentinel",
-	"redis.cluster":  "this release speaks to one Redis address and not to a cluster",
-}
-
 // decode sets target to what the file says at path. Nothing at all ("key:" with no value) keeps the default.
 func (d *decoder) decode(path string, target reflect.Value, in any) {
 	if in == nil {
 		return
 	}
-	if list, ok := target.Addr().Interface().(*Networks); ok {
-		d.networks(path, list, in)
+	if list, ok := target.Addr().Interface().(textList); ok {
+		d.texts(path, list, in)
 		return
 	}
 	if isScalar(target) {
@@ -66,16 +60,13 @@ func (d *decoder) object(path string, target reflect.Value, in any) {
 		delete(entries, k.name)
 	}
 	for _, name := range sortedKeys(entries) {
-		what, fix := unknown(join(path, name), name, names(keys))
+		what, fix := unknown(name, names(keys))
 		d.problems.add(join(path, name), fix, "%s", what)
 	}
 }
 
 // unknown says what is wrong with a key or variable that does not exist among the known ones.
-func unknown(path, name string, known []string) (what, fix string) {
-	if why, ok := later[path]; ok {
-		return why, "remove it and set redis.url"
-	}
+func unknown(name string, known []string) (what, fix string) {
 	if slices.Contains(known, name+"_env") {
 		return "a secret is never written into the configuration, where backups, logs and colleagues find it",
 			"put it into an environment variable and name that variable with " + name + "_env"

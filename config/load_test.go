@@ -175,3 +175,28 @@ func TestPumpsReadTheirOwnText(t *testing.T) {
 		require.Equal(t, text, string(back))
 	}
 }
+
+func TestWaysToRedis(t *testing.T) {
+	t.Parallel()
+	cfg, problems := load(t, `redis: {sentinel: {master: m, addrs: ["a:1", "b:2"], username: s, password_env: S}, username: g, password_env: G}`,
+		"S=one", "G=two", "GUPDISPATCH_REDIS_TLS_ENABLED=true", "GUPDISPATCH_REDIS_TLS_CA=/ca", "GUPDISPATCH_REDIS_DURABILITY=strict")
+	require.Empty(t, problems)
+	r := cfg.Redis
+	require.Equal(t, Addresses{"a:1", "b:2"}, r.Sentinel.Addrs)
+	require.Equal(t, []string{"one", "two"}, []string{r.Sentinel.Password.Reveal(), r.Password.Reveal()})
+	require.NoError(t, r.CheckSecrets())
+	require.True(t, r.UsesTLS())
+	require.True(t, r.Strict())
+	require.Equal(t, "m (Sentinels a:1, b:2)", r.Address())
+
+	cfg, problems = load(t, "redis: {password_env: G}", "GUPDISPATCH_REDIS_CLUSTER_ADDRS=a:1, b:2")
+	require.Empty(t, problems)
+	require.Equal(t, Addresses{"a:1", "b:2"}, cfg.Redis.Cluster.Addrs)
+	require.Equal(t, "a:1, b:2 (cluster)", cfg.Redis.Address())
+	require.ErrorContains(t, cfg.Redis.CheckSecrets(), "redis.password_env")
+	require.False(t, cfg.Redis.UsesTLS())
+
+	cfg, problems = load(t, "redis: {url: 'rediss://h:1/2', tls: {server_name: n}}")
+	require.Empty(t, problems)
+	require.True(t, cfg.Redis.UsesTLS())
+}

@@ -13,15 +13,18 @@ type Networks []netip.Prefix
 // UnmarshalText reads "192.0.2.7, 198.51.100.0/24"; an empty text is no network at all.
 func (n *Networks) UnmarshalText(text []byte) error {
 	*n = nil
-	for _, one := range strings.FieldsFunc(string(text), func(r rune) bool { return r == ',' || r == ' ' }) {
-		prefix, err := network(one)
-		if err != nil {
-			return err
-		}
+	return eachText(text, n.add)
+}
+
+func (n *Networks) add(text string) error {
+	prefix, err := network(text)
+	if err == nil {
 		*n = append(*n, prefix)
 	}
-	return nil
+	return err
 }
+
+func (*Networks) example() string { return `addresses and networks, such as ["192.0.2.0/24"]` }
 
 // network reads a network, or an address, which is a network of one. An address in a network that leaves bits for its hosts is
 // refused: 192.0.2.7/24 says two things at once.
@@ -56,24 +59,3 @@ func (n Networks) MarshalText() ([]byte, error) { return []byte(n.String()), nil
 
 // MarshalJSON returns the same as a JSON string.
 func (n Networks) MarshalJSON() ([]byte, error) { return json.Marshal(n.String()) }
-
-// networks decodes a YAML list; a single text is read as a variable's would be.
-func (d *decoder) networks(path string, target *Networks, in any) {
-	items, ok := in.([]any)
-	if !ok {
-		items = []any{in}
-	}
-	*target = nil
-	for _, item := range items {
-		var some Networks
-		text, ok := item.(string)
-		if !ok {
-			d.problems.add(path, `write addresses and networks, such as ["192.0.2.0/24"]`, "holds %s and not text", kindOf(item))
-			continue
-		}
-		if err := some.UnmarshalText([]byte(text)); err != nil {
-			d.problems.add(path, "write one of these", "%v", err)
-		}
-		*target = append(*target, some...)
-	}
-}

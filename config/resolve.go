@@ -51,8 +51,15 @@ func (c *Config) notifySecrets() []secret {
 	return all
 }
 
+func (r *Redis) secrets() []secret {
+	return []secret{
+		{"redis.password_env", r.PasswordEnv, &r.Password},
+		{"redis.sentinel.password_env", r.Sentinel.PasswordEnv, &r.Sentinel.Password},
+	}
+}
+
 func (c *Config) secrets() []secret {
-	return slices.Concat(c.httpSecrets(), c.senderKeys(), c.notifySecrets())
+	return slices.Concat(c.Redis.secrets(), c.httpSecrets(), c.senderKeys(), c.notifySecrets())
 }
 
 // secretVariables lists the variables that cfg names; they may carry our prefix without setting a key.
@@ -92,6 +99,9 @@ func (c *Config) CheckSenderKeys() error {
 
 // CheckHTTPSecrets reports every API key, password and callback token whose variable is not set. Commands that open the HTTP API need it.
 func (c *Config) CheckHTTPSecrets() error { return checkSet(c.httpSecrets()) }
+
+// CheckSecrets reports the passwords of Redis and its Sentinels whose variables are not set. Whoever connects needs them.
+func (r Redis) CheckSecrets() error { return checkSet(r.secrets()) }
 
 // CheckNotifySecrets reports every secret of notify_url and alerts.url whose variable is not set. Commands that notify need it.
 func (c *Config) CheckNotifySecrets() error { return checkSet(c.notifySecrets()) }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"maps"
 	"net"
 	"net/url"
@@ -47,17 +48,53 @@ func (p *Problems) redis(r Redis) {
 	if what, fix := redisURL(r.URL.Reveal()); what != "" {
 		p.add("redis.url", fix, "%s", what)
 	}
+	p.topology(r)
+	p.redisTLS(r)
 	p.positive("redis.dial_timeout", r.DialTimeout)
 	p.positive("redis.read_timeout", r.ReadTimeout)
 	p.positive("redis.write_timeout", r.WriteTimeout)
 	if r.PoolSize < 0 {
 		p.add("redis.pool_size", "write a number of connections, or 0 to let the client choose", "%d is negative", r.PoolSize)
 	}
-	if r.Durability == "strict" {
-		p.add("redis.durability", "write standard", "strict needs a later release: this one does not wait for replicas, and does not pretend to")
-		return
+	p.oneOf("redis.durability", r.Durability, "standard", "strict")
+	if r.Strict() && r.Embedded() {
+		p.add("redis.durability", "write standard, or set redis.url", "strict needs replicas, which an embedded Redis has not")
 	}
-	p.oneOf("redis.durability", r.Durability, "standard")
+}
+
+// topology checks that there is one way to Redis.
+func (p *Problems) topology(r Redis) {
+	elsewhere := r.URL.Reveal() != Default().Redis.URL.Reveal()
+	switch s := r.Sentinel; {
+	case len(s.Addrs) == 0 && (s.Master != "" || s.Username != "" || s.PasswordEnv != ""):
+		p.add("redis.sentinel.addrs", "name the Sentinels, such as [10.0.0.1:26379, 10.0.0.2:26379, 10.0.0.3:26379]", "is missing")
+	case len(s.Addrs) > 0 && s.Master == "":
+		p.add("redis.sentinel.master", "write the name that the Sentinels know the master by, such as mymaster", "is missing")
+	case len(s.Addrs) > 0 && len(r.Cluster.Addrs) > 0:
+		p.add("redis.cluster", "remove one of the two", "redis.sentinel is set, too")
+	case len(s.Addrs) > 0 && elsewhere:
+		p.add("redis.url", "remove one of the two", "redis.sentinel is set, too")
+	case len(r.Cluster.Addrs) > 0 && elsewhere:
+		p.add("redis.url", "remove one of the two", "redis.cluster is set, too")
+	}
+	if r.PasswordEnv != "" {
+		p.variable("redis.password_env", r.PasswordEnv, "the variable that holds Redis's password")
+	} else if r.Username != "" {
+		p.add("redis.password_env", "name the variable that holds this user's password", "is missing, and redis.username is set")
+	}
+	if r.Sentinel.PasswordEnv != "" {
+		p.variable("redis.sentinel.password_env", r.Sentinel.PasswordEnv, "the variable that holds the Sentinels' password")
+	}
+}
+
+func (p *Problems) redisTLS(r Redis) {
+	t := r.TLS
+	if (t.Cert == "") != (t.Key == "") {
+		p.add("redis.tls.cert", "name both files, or neither", "cert and key belong together")
+	}
+	if t != (RedisTLS{}) && !r.UsesTLS() {
+		p.add("redis.tls.enabled", "write true, or a URL that begins with rediss://", "is false, and the other keys beside it would do nothing")
+	}
 }
 
 func (p *Problems) http(h HTTP) {
@@ -214,8 +251,22 @@ func redisURL(address string) (what, fix string) {
 // Embedded tells whether Redis is the one within this process, which forgets everything when it ends.
 func (r Redis) Embedded() bool { return r.URL.Reveal() == "embedded" }
 
-// Address returns the URL for people to read, without its password.
+// Strict tells whether nothing counts as written before a replica has it, too.
+func (r Redis) Strict() bool { return r.Durability == "strict" }
+
+// UsesTLS tells whether Redis is spoken to through TLS.
+func (r Redis) UsesTLS() bool {
+	return r.TLS.Enabled || strings.HasPrefix(strings.ToLower(r.URL.Reveal()), "rediss:")
+}
+
+// Address says for people to read where Redis is, without its password.
 func (r Redis) Address() string {
+	switch {
+	case len(r.Sentinel.Addrs) > 0:
+		return fmt.Sprintf("%s (Sentinels %s)", r.Sentinel.Master, r.Sentinel.Addrs)
+	case len(r.Cluster.Addrs) > 0:
+		return fmt.Sprintf("%s (cluster)", r.Cluster.Addrs)
+	}
 	u, err := url.Parse(r.URL.Reveal())
 	if err != nil {
 		return redacted

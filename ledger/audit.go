@@ -218,8 +218,12 @@ func (d *DeepAudit) judge(r reply) {
 // scanRecords hands out the ids of all records, in pages.
 func (l *Ledger) scanRecords(ctx context.Context, sender string, visit func(ids []string) error) error {
 	records := prefix(sender) + "m:"
+	rdb, err := l.home(ctx, sender)
+	if err != nil {
+		return err
+	}
 	for cursor := uint64(0); ; {
-		keys, next, err := l.rdb.Scan(ctx, cursor, records+"*", 1000).Result()
+		keys, next, err := rdb.Scan(ctx, cursor, records+"*", 1000).Result()
 		if err != nil {
 			return fmt.Errorf("ledger scan: %w", err)
 		}

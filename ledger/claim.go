@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/gupdispatch/gupdispatch/gupshup"
@@ -74,14 +75,16 @@ func (c Claim) Age() time.Duration {
 
 // Claim asks whether the message may be sent now. With Send the intent is on record before it returns.
 // A record whose content cannot be read comes back as Send with a *ContentError: it must be committed as dead.
+// With ErrNotReplicated the answer is the master's, and must not be acted on, except to commit that nothing was sent.
 func (l *Ledger) Claim(ctx context.Context, q ClaimRequest) (Claim, error) {
 	limits := l.cfg.Limits[q.Sender]
 	r, err := l.run(ctx, claimScript, q.Sender, q.ID, q.Generation, q.Token, q.Lease.Milliseconds(), flag(q.Replay), flag(q.Sessions),
 		l.cfg.DoubtWindow.Milliseconds(), int64(l.indexKept().Seconds()), flag(q.Express), flag(q.Look),
 		limits.PairEvery.Milliseconds(), max(1, limits.PairBurst), limits.DailyRecipients)
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrNotReplicated) {
 		return Claim{}, err
 	}
+	unsure := err
 	c := Claim{
 		Verdict: Verdict(r.text(0)), Now: fromMillis(r.number(1)), Status: message.Status(r.text(2)),
 		Attempt: int(r.number(3)), Spent: int(r.number(4)), First: fromMillis(r.number(5)),
@@ -96,7 +99,7 @@ func (l *Ledger) Claim(ctx context.Context, q ClaimRequest) (Claim, error) {
 			return c, &ContentError{Err: err}
 		}
 	}
-	return c, nil
+	return c, unsure
 }
 
 // flag is how scripts are told yes or no.

@@ -27,6 +27,7 @@
 //	P held:<scope>           zset by priority and time: queued messages that wait behind a hold
 //	P news                   list of {scope, hold as JSON}: holds that began or ended, of which somebody is still to be told
 //	P pulse, P run           hashes: what went well while something was held, and failures in a row, see hold.lua
+//	P fence                  string, empty: written before replicas are asked for what they have, see confirm.go
 //	P pair:<number>          string: when the next message to that number may go, see limit.lua
 //	P daily, P daily:line    zset number by time, string: recipients of the last 24 hours, see limit.lua
 //	P sweeper, P expander    hashes: owner, till
@@ -58,6 +59,7 @@ type Config struct {
 	Events        map[string]int                     // by sender: how many entries its stream of events keeps; 0 or absent: none is written
 	Limits        map[string]Limits                  // by sender: what recipients and a day can take; absent: anything
 	MaxQueued     map[string]int                     // by sender: how many messages may be queued before more are refused; 0 or absent: any number
+	Confirm       time.Duration                      // how long a replica may take to confirm a change; 0: none is asked, see confirm.go
 	Offset        func() time.Duration               // added to Redis's clock; nil in production, tests move time with it
 }
 

@@ -34,8 +34,12 @@ func (l *Ledger) List(ctx context.Context, sender string, q ListFilter) (Listed,
 	var out Listed
 	records, number := prefix(sender)+"m:", message.NumberKey(q.To)
 	seen := map[string]bool{} // SCAN may give a key twice; only those that match are remembered
+	rdb, err := l.home(ctx, sender)
+	if err != nil {
+		return out, err
+	}
 	for cursor := uint64(0); ; {
-		keys, next, err := l.rdb.Scan(ctx, cursor, records+"*", 1000).Result()
+		keys, next, err := rdb.Scan(ctx, cursor, records+"*", 1000).Result()
 		if err != nil {
 			return out, fmt.Errorf("ledger list: %w", err)
 		}

@@ -19,34 +19,38 @@ import (
 var lua embed.FS
 
 // script is one Lua file with the shared part and the state table in front of it.
-type script struct{ name, source, sha string }
+type script struct {
+	name, source, sha string
+	// lasting says that somebody acts on what it wrote: answers a caller, or sends a request. With Config.Confirm a replica has it before.
+	lasting bool
+}
 
 var (
-	acceptScript  = load("accept", "suppression")
-	claimScript   = load("claim", "suppression", "hold", "limit", "receipt")
-	commitScript  = load("commit", "suppression", "hold", "limit", "receipt")
-	resolveScript = load("resolve", "suppression", "hold", "limit")
+	acceptScript  = lasting("accept", "suppression")
+	claimScript   = lasting("claim", "suppression", "hold", "limit", "receipt")
+	commitScript  = lasting("commit", "suppression", "hold", "limit", "receipt")
+	resolveScript = lasting("resolve", "suppression", "hold", "limit")
 	sweepScript   = load("sweep", "suppression", "hold")
-	replayScript  = load("replay", "suppression")
-	purgeScript   = load("purge")
-	cancelScript  = load("cancel")
+	replayScript  = lasting("replay", "suppression")
+	purgeScript   = lasting("purge")
+	cancelScript  = lasting("cancel")
 	inspectScript = load("inspect")
 	findScript    = load("find")
 
-	receiveScript  = load("receive", "suppression", "hold", "receipt")
+	receiveScript  = lasting("receive", "suppression", "hold", "receipt")
 	parkedScript   = load("parked")
 	hearingScript  = load("hearing")
-	suppressScript = load("suppress", "suppression")
-	resumeScript   = load("resume")
+	suppressScript = lasting("suppress", "suppression")
+	resumeScript   = lasting("resume")
 
-	holdSetScript = load("hold_set", "suppression", "hold")
-	holdEndScript = load("hold_end", "suppression", "hold")
+	holdSetScript = lasting("hold_set", "suppression", "hold")
+	holdEndScript = lasting("hold_end", "suppression", "hold")
 	holdsScript   = load("holds", "suppression", "hold")
 
-	campaignCreateScript   = load("campaign_create", "campaign")
-	campaignRowsScript     = load("campaign_rows", "campaign")
-	campaignReadyScript    = load("campaign_ready", "campaign")
-	campaignSteerScript    = load("campaign_steer", "campaign", "suppression", "hold")
+	campaignCreateScript   = lasting("campaign_create", "campaign")
+	campaignRowsScript     = lasting("campaign_rows", "campaign")
+	campaignReadyScript    = lasting("campaign_ready", "campaign")
+	campaignSteerScript    = lasting("campaign_steer", "campaign", "suppression", "hold")
 	campaignExpandScript   = load("campaign_expand", "campaign", "suppression")
 	campaignLookScript     = load("campaign_look", "campaign", "suppression", "hold")
 	campaignClearScript    = load("campaign_clear", "campaign")
@@ -101,6 +105,13 @@ func ScriptNames() map[string]string {
 	return names
 }
 
+// lasting is load for a script whose changes somebody acts on.
+func lasting(name string, parts ...string) script {
+	s := load(name, parts...)
+	s.lasting = true
+	return s
+}
+
 // stateTable writes message's states as Lua, so that the scripts follow the one specification there is.
 func stateTable() string {
 	legal, settled := " ", " "
@@ -130,8 +141,13 @@ func campaignTable() string {
 	return fmt.Sprintf("local CAMPAIGN=%q\n", steps)
 }
 
-// run calls a script for one sender: one round trip. A script that Redis has forgotten (a restart, SCRIPT FLUSH) is sent whole.
+// run calls a script for one sender: one round trip. A script that Redis has forgotten (a restart, SCRIPT FLUSH) is sent whole. With
+// ErrNotReplicated the reply is that of the master.
 func (l *Ledger) run(ctx context.Context, s script, sender string, args ...any) (reply, error) {
+	if l.confirms(s) {
+		replies, errs := l.runEach(ctx, s, sender, 1, func(int) []any { return args })
+		return replies[0], errs[0]
+	}
 	keys, args := []string{prefix(sender)}, append([]any{l.setting(sender)}, args...)
 	res, err := l.rdb.EvalSha(ctx, s.sha, keys, args...).Result()
 	if err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
@@ -141,9 +157,19 @@ func (l *Ledger) run(ctx context.Context, s script, sender string, args ...any) 
 }
 
 // runEach calls a script n times for one sender, in one round trip. args gives the arguments of call i, or nil to leave it out.
-// Replies and errors come in the order of the calls.
+// Replies and errors come in the order of the calls. With ErrNotReplicated a reply is that of the master.
 func (l *Ledger) runEach(ctx context.Context, s script, sender string, n int, args func(i int) []any) ([]reply, []error) {
 	out, errs := make([]reply, n), make([]error, n)
+	rdb, err := redis.Cmdable(l.rdb), error(nil)
+	if l.confirms(s) { // WAIT has to go where the changes went
+		rdb, err = l.home(ctx, sender)
+	}
+	if err != nil {
+		for i := range errs {
+			errs[i] = err
+		}
+		return out, errs
+	}
 	keys, setting := []string{prefix(sender)}, l.setting(sender)
 	all := make([][]any, n)
 	for i := range n {
@@ -153,17 +179,27 @@ func (l *Ledger) runEach(ctx context.Context, s script, sender string, n int, ar
 	}
 	try := func(call func(redis.Pipeliner, []any) *redis.Cmd, want func(error) bool) {
 		cmds := make([]*redis.Cmd, n)
-		p := l.rdb.Pipeline()
+		p := rdb.Pipeline()
 		for i := range n {
 			if all[i] != nil && want(errs[i]) {
 				cmds[i] = call(p, all[i])
 			}
 		}
+		var confirmed *confirmation
+		if l.confirms(s) {
+			confirmed = l.confirm(ctx, p, sender)
+		}
 		_, _ = p.Exec(ctx) // each command carries its own error
+		var unsure error
+		if confirmed != nil {
+			unsure = confirmed.err(ctx, rdb, l.cfg.Confirm)
+		}
 		for i, cmd := range cmds {
 			if cmd != nil {
 				res, err := cmd.Result()
-				out[i], errs[i] = asReply(s, res, err)
+				if out[i], errs[i] = asReply(s, res, err); errs[i] == nil && unsure != nil {
+					errs[i] = fmt.Errorf("ledger %s: %w", s.name, unsure)
+				}
 			}
 		}
 	}
@@ -172,8 +208,14 @@ func (l *Ledger) runEach(ctx context.Context, s script, sender string, n int, ar
 	if slices.ContainsFunc(errs, forgotten) {
 		try(func(p redis.Pipeliner, a []any) *redis.Cmd { return p.Eval(ctx, s.source, keys, a...) }, forgotten)
 	}
+	if l.confirms(s) {
+		l.moved(ctx, errors.Join(errs...))
+	}
 	return out, errs
 }
+
+// confirms says whether a replica has to have what a script changes before anybody acts on it.
+func (l *Ledger) confirms(s script) bool { return s.lasting && l.cfg.Confirm > 0 }
 
 // forgotten says whether Redis does not know a script (any more): it has to be sent whole.
 func forgotten(err error) bool { return err != nil && strings.Contains(err.Error(), "NOSCRIPT") }

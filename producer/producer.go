@@ -38,6 +38,7 @@ type Config struct {
 	Senders []Sender
 	Expiry  map[message.Priority]time.Duration // how long a message without expires_at may wait; nil: critical 10 minutes
 	Events  map[string]int                     // by sender: how many entries its stream of events keeps; nil: none is written
+	Confirm time.Duration                      // how long a replica of Redis may take to confirm a message; 0: none is asked
 	Log     *zap.Logger                        // nil: none
 }
 
@@ -70,7 +71,7 @@ func New(cfg Config) (*Producer, error) {
 	for _, s := range cfg.Senders {
 		p.regions[s.Name], p.most[s.Name] = s.Region, s.MaxQueued
 	}
-	p.ledger = ledger.New(cfg.Redis, ledger.Config{Expiry: cfg.Expiry, Events: cfg.Events, MaxQueued: p.most})
+	p.ledger = ledger.New(cfg.Redis, ledger.Config{Expiry: cfg.Expiry, Events: cfg.Events, MaxQueued: p.most, Confirm: cfg.Confirm})
 	return p, nil
 }
 

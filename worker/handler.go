@@ -46,8 +46,9 @@ const (
 
 // Codes of attempts that were given up before the request.
 const (
-	codeSlotLost = "slot_lost"
-	codeStalled  = "stalled"
+	codeSlotLost      = "slot_lost"
+	codeStalled       = "stalled"
+	codeNotReplicated = "not_replicated"
 )
 
 // handler sends the messages of one sender. One run of it is one task: wait for a slot, claim, one HTTP attempt, commit.
@@ -107,6 +108,10 @@ func (h *handler) handle(ctx context.Context, j job, result func(messageID strin
 	}
 	granted := time.Now()
 	c, token, started, err := h.claim(ctx, j, false)
+	if errors.Is(err, ledger.ErrNotReplicated) && c.Verdict == ledger.Send {
+		slot.GiveBack()
+		return h.finish(ctx, j, c, attempt{failed: notReplicated()})
+	}
 	if err != nil || c.Verdict != ledger.Send {
 		slot.GiveBack()
 		return h.unsent(ctx, j, c, token, err)
@@ -166,6 +171,9 @@ func (h *handler) claim(ctx context.Context, j job, look bool) (ledger.Claim, st
 			started = time.Now()
 			c, err = h.ask(ctx, q, started)
 		}
+	}
+	if errors.Is(err, ledger.ErrNotReplicated) && c.Verdict == ledger.Send {
+		return c, q.Token, started, err // written, and not so that it would outlive its Redis: nothing may be sent
 	}
 	var unreadable *ledger.ContentError
 	if err != nil && !errors.As(err, &unreadable) {
@@ -400,6 +408,12 @@ const CodeNoSession = "NO_SESSION"
 
 func noSession() *gupshup.Error {
 	return &gupshup.Error{Class: gupshup.ClassConsent, Code: CodeNoSession, Reason: "the recipient has not written in the last 24 hours, and the message has no fallback template"}
+}
+
+// notReplicated is an attempt whose intent no replica has. It is taken back, and a handler stays with that until a replica answers: so
+// nothing more is claimed meanwhile, and no message ends in doubt that was never sent.
+func notReplicated() *gupshup.Error {
+	return &gupshup.Error{Class: gupshup.ClassNotSent, Code: codeNotReplicated, Reason: "no replica of Redis confirmed the intent to send it"}
 }
 
 // asError reads a sender's error. One of another kind cannot be; were it, nobody would know what happened.

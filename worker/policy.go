@@ -69,7 +69,7 @@ var policy = map[gupshup.Class]rule{
 var guards = map[string]ledger.Guard{"1001": ledger.GuardSender, "1004": ledger.GuardSender}
 
 // unasked are the codes of failures that Gupshup never saw: they say nothing about it, nor about the sender.
-var unasked = map[string]bool{codeSlotLost: true, codeStalled: true, CodeNoSession: true, gupshup.CodeInvalidRequest: true}
+var unasked = map[string]bool{codeSlotLost: true, codeStalled: true, codeNotReplicated: true, CodeNoSession: true, gupshup.CodeInvalidRequest: true}
 
 // money are the codes of an account that cannot pay. Some messages cost more than others, so one may fail where others go through, and
 // still only has to wait.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/prometheus/client_golang/prometheus"
@@ -51,10 +52,19 @@ func (e *env) build(ctx context.Context, cfg *config.Config, log *zap.Logger) (*
 	return &app{env: e, cfg: cfg, log: log, redis: conns, ledger: ledger.New(conns.general, ledger.Config{
 		Retention: cfg.Ledger.Retention, DeadRetention: cfg.Ledger.DeadRetention, Expiry: byPriority(cfg.Expiry),
 		DoubtWindow: cfg.InDoubt.Window, Events: eventsKept(cfg.Senders), Limits: limits(cfg.Senders),
+		Confirm: confirm(cfg.Redis),
 	})}, nil
 }
 
 func (a *app) close() { a.redis.close() }
+
+// confirm is how long a replica may take to confirm a change; 0: none is asked. The answer must come before the client gives up on it.
+func confirm(r config.Redis) time.Duration {
+	if !r.Strict() {
+		return 0
+	}
+	return min(time.Second, r.ReadTimeout/2)
+}
 
 // eventsKept says, by sender, how long its event stream is.
 func eventsKept(senders []config.Sender) map[string]int {
@@ -89,7 +99,7 @@ func (a *app) producer() (*producer.Producer, error) {
 		senders[i] = producer.Sender{Name: s.Name, Region: s.DefaultRegion, MaxQueued: s.MaxQueued}
 	}
 	return producer.New(producer.Config{
-		Redis: a.redis.general, Senders: senders, Expiry: byPriority(a.cfg.Expiry), Events: eventsKept(a.cfg.Senders), Log: a.log,
+		Redis: a.redis.general, Senders: senders, Expiry: byPriority(a.cfg.Expiry), Events: eventsKept(a.cfg.Senders), Confirm: confirm(a.cfg.Redis), Log: a.log,
 	})
 }
 

@@ -31,6 +31,7 @@ func (a *app) httpServer(d door, registry *prometheus.Registry) (*httpapi.Server
 	opts := httpapi.Options{
 		Listen: d.listen, Redis: a.redis.general, Registry: registry, Log: a.log,
 		WithoutUI: !d.ui, TrustedProxies: a.cfg.HTTP.TrustedProxies,
+		Ready: []httpapi.Check{{Name: "redis_settings", Run: a.refuseRedis}},
 	}
 	if d.ui {
 		api, err := a.api()

@@ -68,9 +68,11 @@ func (e *env) checkRedis(c *cobra.Command, cfg *config.Config) error {
 		e.note("Redis at %s answers", cfg.Redis.Address())
 	}
 	bad := false
-	for _, f := range askRedis(c.Context(), conns.general).judge() {
-		e.note("%s", f)
-		bad = bad || f.grade == gradeError
+	for _, facts := range askRedis(c.Context(), conns.general, cfg.Redis.Strict()) {
+		for _, f := range facts.judge() {
+			e.note("%s", f)
+			bad = bad || f.grade == gradeError
+		}
 	}
 	if bad {
 		return errors.New("this Redis must not be used as it is: change the settings marked error")

@@ -38,7 +38,7 @@ func TestConfigCheckAsksRedis(t *testing.T) {
 		for _, name := range []string{"redis_version", "maxmemory-policy", "appendonly", "hash-max-listpack-value", "maxmemory"} {
 			require.Contains(t, got.errs, name)
 		}
-		if askRedis(t.Context(), rdb).version == "" { // the embedded one cannot tell, and that is no failure
+		if askRedis(t.Context(), rdb, false)[0].version == "" { // the embedded one cannot tell, and that is no failure
 			require.Equal(t, exitOK, got.code)
 			require.Equal(t, 5, strings.Count(got.errs, "unknown "))
 		} else {
@@ -164,5 +164,5 @@ func TestRedisThatRefusesIsNotAskedAgain(t *testing.T) {
 	got := s.run("audit", "--redis-wait", "1h")
 	require.Equal(t, exitFailed, got.code)
 	require.Contains(t, got.errs, "refuses us")
-	require.Contains(t, got.errs, "correct user, password and database in redis.url")
+	require.Contains(t, got.errs, "correct the user, the password and the database under redis")
 }

@@ -69,7 +69,9 @@ func (e *env) daemon(ctx context.Context, cfg *config.Config, run func(*app) err
 		return err
 	}
 	defer a.close()
-	a.warnOfRedis(ctx)
+	if err := a.checkRedis(ctx); err != nil {
+		return err
+	}
 	return run(a)
 }
 

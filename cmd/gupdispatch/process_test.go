@@ -287,7 +287,7 @@ func TestOnlyTheGeneralClientRepeatsCommands(t *testing.T) {
 	a, err := e.open(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(a.close)
-	general, queue := a.redis.general.Options(), a.redis.queue.Options()
+	general, queue := a.redis.general.(*redis.Client).Options(), a.redis.queue.(*redis.Client).Options()
 	require.Equal(t, 3, general.MaxRetries)
 	require.Equal(t, 0, queue.MaxRetries) // the client's own form of -1: none
 	for _, o := range []*redis.Options{general, queue} {

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
@@ -17,12 +19,39 @@ type redisFacts struct {
 	appends  string // appendonly: yes or no
 	listpack string // hash-max-listpack-value, bytes
 	memory   string // maxmemory, bytes; 0 is no limit
+
+	node     string // which node of a cluster; "" if there is only one
+	strict   bool   // redis.durability is strict
+	replicas string // connected_slaves
+	needed   string // min-replicas-to-write
 }
 
-// askRedis gathers the facts. It never fails: what is not answered stays unknown.
-func askRedis(ctx context.Context, rdb redis.UniversalClient) redisFacts {
+// askRedis gathers the facts of a Redis, or of all masters of a cluster. It never fails: what is not answered stays unknown.
+func askRedis(ctx context.Context, rdb redis.UniversalClient, strict bool) []redisFacts {
+	cluster, ok := rdb.(*redis.ClusterClient)
+	if !ok {
+		f := askNode(ctx, rdb)
+		f.strict = strict
+		return []redisFacts{f}
+	}
+	var mu sync.Mutex
+	var all []redisFacts
+	_ = cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
+		f := askNode(ctx, node)
+		f.strict, f.node = strict, node.Options().Addr
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, f)
+		return nil
+	})
+	slices.SortFunc(all, func(a, b redisFacts) int { return strings.Compare(a.node, b.node) })
+	return all
+}
+
+// askNode gathers the facts of one server.
+func askNode(ctx context.Context, rdb redis.Cmdable) redisFacts {
 	info := map[string]string{}
-	for _, section := range []string{"server", "memory", "persistence"} {
+	for _, section := range []string{"server", "memory", "persistence", "replication"} {
 		text, _ := rdb.Info(ctx, section).Result()
 		for line := range strings.Lines(text) {
 			if k, v, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
@@ -37,6 +66,7 @@ func askRedis(ctx context.Context, rdb redis.UniversalClient) redisFacts {
 	f := redisFacts{
 		version: info["redis_version"], eviction: setting("maxmemory-policy"), appends: setting("appendonly"),
 		listpack: setting("hash-max-listpack-value"), memory: setting("maxmemory"),
+		replicas: info["connected_slaves"], needed: setting("min-replicas-to-write"),
 	}
 	if f.memory == "" {
 		f.memory = info["maxmemory"]
@@ -72,7 +102,16 @@ func (f finding) String() string { return fmt.Sprintf("%-8s %s %s", f.grade, f.n
 
 // judge says of each fact whether it will do. It is pure.
 func (f redisFacts) judge() []finding {
-	return []finding{judgeVersion(f.version), judgeEviction(f.eviction), judgeAppends(f.appends), judgeListpack(f.listpack), judgeMemory(f.memory)}
+	all := []finding{judgeVersion(f.version), judgeEviction(f.eviction), judgeAppends(f.appends), judgeListpack(f.listpack), judgeMemory(f.memory)}
+	if f.strict {
+		all = append(all, judgeReplicas(f.replicas, f.needed))
+	}
+	for i := range all {
+		if f.node != "" {
+			all[i].name = f.node + " " + all[i].name
+		}
+	}
+	return all
 }
 
 func judgeVersion(version string) finding {
@@ -139,14 +178,51 @@ func judgeMemory(limit string) finding {
 	return out
 }
 
-// warnOfRedis logs what is wrong with the Redis that a process is about to rely on. It starts all the same: messages may be waiting.
-func (a *app) warnOfRedis(ctx context.Context) {
-	for _, f := range askRedis(ctx, a.redis.general).judge() {
-		switch f.grade {
-		case gradeError:
-			a.log.Error("redis.setting", zap.String("name", f.name), zap.String("problem", f.text))
-		case gradeWarning:
-			a.log.Warn("redis.setting", zap.String("name", f.name), zap.String("problem", f.text))
+// judgeReplicas looks at what strict rests on. Without replicas nothing is lost: nothing is accepted or sent, and that is not wrong for ever.
+func judgeReplicas(replicas, needed string) finding {
+	out := finding{grade: gradeOK, name: "replicas", text: replicas}
+	switch {
+	case replicas == "":
+		out.grade, out.text = gradeUnknown, "are not told: durability strict needs one"
+	case replicas == "0":
+		out.grade, out.text = gradeWarning, "there are none, and durability is strict: nothing is accepted or sent until there is one"
+	case needed == "0":
+		out.grade, out.text = gradeWarning, replicas+", but min-replicas-to-write is 0: set it to 1, so that a master without replicas refuses what could not be confirmed"
+	}
+	return out
+}
+
+// checkRedis logs what is wrong with the Redis that a process is about to rely on, and refuses one that loses messages. What does not
+// lose any is only a warning: messages may be waiting.
+func (a *app) checkRedis(ctx context.Context) error {
+	for _, facts := range askRedis(ctx, a.redis.general, a.cfg.Redis.Strict()) {
+		for _, f := range facts.judge() {
+			switch f.grade {
+			case gradeError:
+				a.log.Error("redis.setting", zap.String("name", f.name), zap.String("problem", f.text))
+			case gradeWarning:
+				a.log.Warn("redis.setting", zap.String("name", f.name), zap.String("problem", f.text))
+			}
 		}
 	}
+	return a.refuseRedis(ctx)
+}
+
+// refuseRedis says why this Redis must not be used as it is, also to /readyz: settings may change at any time.
+func (a *app) refuseRedis(ctx context.Context) error {
+	if a.cfg.Redis.AllowUnsafe {
+		return nil
+	}
+	var wrong []string
+	for _, facts := range askRedis(ctx, a.redis.general, a.cfg.Redis.Strict()) {
+		for _, f := range facts.judge() {
+			if f.grade == gradeError {
+				wrong = append(wrong, f.name+" "+f.text)
+			}
+		}
+	}
+	if len(wrong) > 0 {
+		return fmt.Errorf("this Redis must not be used as it is: %s (redis.allow_unsafe: true uses it all the same)", strings.Join(wrong, "; "))
+	}
+	return nil
 }
