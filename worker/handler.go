@@ -45,6 +45,9 @@ const (
 	slotLife     = 100 * time.Millisecond // from a slot to its request; a claim takes a few milliseconds of it
 )
 
+// codeClaimLost is the code of a doubt that the ledger found by itself: see lua/claim.lua.
+const codeClaimLost = "claim_lost"
+
 // Codes of attempts that were given up before the request.
 const (
 	codeSlotLost = "slot_lost"
@@ -323,6 +326,9 @@ func (h *handler) decideAgain(ctx context.Context, j job, c ledger.Claim, token 
 	case !done.Applied:
 		return nil
 	}
+	if c.Status == message.Failed || c.Code == codeClaimLost { // any other doubt was counted when its attempt ended
+		h.metrics.failed(h.name, c.Class)
+	}
 	return h.answer(j, v, done, v.code, c.Reason, c)
 }
 
@@ -378,7 +384,7 @@ func (h *handler) write(ctx context.Context, change func(context.Context) (ledge
 
 // report writes the one line of an attempt and counts it.
 func (h *handler) report(j job, c ledger.Claim, commit ledger.Commit, v verdict, done ledger.Committed, a attempt) {
-	h.metrics.attempted(h.name, c, done.Status, a.took)
+	h.metrics.attempted(h.name, c, done.Status, a.failed, a.took)
 	fields := []zap.Field{
 		zap.String("id", j.ID), zap.String("sender", h.name), zap.String("priority", string(c.Priority)),
 		zap.Int("attempt", c.Attempt), zap.String("outcome", string(commit.Outcome)), zap.String("status", string(done.Status)),
