@@ -25,7 +25,8 @@ type metrics struct {
 
 var latencies = []float64{.005, .01, .025, .05, .1, .15, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200}
 
-func newMetrics(reg prometheus.Registerer) *metrics {
+// newMetrics makes and registers them. What alerts look at begins at 0 for each sender, so that a first failure is a step that they can see.
+func newMetrics(reg prometheus.Registerer, senders ...string) *metrics {
 	m := &metrics{
 		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gupdispatch_messages_total", Help: "Attempts by the state in which they left the message.",
@@ -45,6 +46,15 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		paceWait: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "gupdispatch_pace_wait_seconds", Help: "How long handlers waited for their slot.", Buckets: latencies[:14],
 		}),
+	}
+	for _, sender := range senders {
+		for _, class := range gupshup.Classes() {
+			m.failures.WithLabelValues(sender, string(class))
+		}
+		for _, p := range message.Priorities {
+			m.messages.WithLabelValues(sender, string(p), string(message.Submitted))
+		}
+		m.deadLetters.WithLabelValues(sender, CodeInDoubt)
 	}
 	if reg != nil {
 		reg.MustRegister(m.messages, m.sendDuration, m.enqueueToSend, m.failures, m.deadLetters, m.paceWait)

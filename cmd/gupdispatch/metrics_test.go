@@ -21,6 +21,7 @@ import (
 func described(t *testing.T) (registry *prometheus.Registry, labels map[string][]string) {
 	t.Helper()
 	s := newSite(t, redistest.Embedded(t), gupshuptest.Config{}, "http: {listen: \"127.0.0.1:0\"}")
+	s.configure("api_key_env: TEST_KEY", "api_key_env: TEST_KEY, callback_token_env: TEST_PASSWORD, notify_url: \"http://127.0.0.1:1/\", notify_secret_env: TEST_PASSWORD")
 	e := newEnv(s.environ, strings.NewReader(""), &screen{}, &screen{})
 	e.configFile = s.file
 	cfg, err := e.config()
