@@ -379,6 +379,11 @@ func (l *Ledger) Campaigns(ctx context.Context, sender string) ([]Campaign, erro
 	if err != nil {
 		return nil, fmt.Errorf("ledger campaigns: %w", err)
 	}
+	return l.showAll(ctx, sender, ids)
+}
+
+// showAll tells of any number of campaigns, a hundred in a round trip.
+func (l *Ledger) showAll(ctx context.Context, sender string, ids []string) ([]Campaign, error) {
 	var all []Campaign
 	for len(ids) > 0 {
 		n := min(100, len(ids))
@@ -389,6 +394,15 @@ func (l *Ledger) Campaigns(ctx context.Context, sender string) ([]Campaign, erro
 		all, ids = append(all, some...), ids[n:]
 	}
 	return all, nil
+}
+
+// OpenCampaigns lists those that are not over.
+func (l *Ledger) OpenCampaigns(ctx context.Context, sender string) ([]Campaign, error) {
+	ids, err := l.rdb.ZRange(ctx, prefix(sender)+"campaigns:open", 0, -1).Result()
+	if err != nil {
+		return nil, fmt.Errorf("ledger campaigns: %w", err)
+	}
+	return l.showAll(ctx, sender, ids)
 }
 
 // GetCampaign tells of one. ErrNoCampaign if there is none.

@@ -44,6 +44,9 @@ const (
 	probeWait    = 50 * time.Second       // for a slot; less than what ledger/lua/claim.lua leaves it
 )
 
+// codeClaimLost is the code of a doubt that the ledger found by itself: see lua/claim.lua.
+const codeClaimLost = "claim_lost"
+
 // Codes of attempts that were given up before the request.
 const (
 	codeSlotLost      = "slot_lost"
@@ -330,6 +333,9 @@ func (h *handler) decideAgain(ctx context.Context, j job, c ledger.Claim, token 
 	case !done.Applied:
 		return nil
 	}
+	if c.Status == message.Failed || c.Code == codeClaimLost { // any other doubt was counted when its attempt ended
+		h.metrics.failed(h.name, c.Class)
+	}
 	return h.answer(j, v, done, v.code, c.Reason, c)
 }
 
@@ -385,7 +391,7 @@ func (h *handler) write(ctx context.Context, change func(context.Context) (ledge
 
 // report writes the one line of an attempt and counts it.
 func (h *handler) report(j job, c ledger.Claim, commit ledger.Commit, v verdict, done ledger.Committed, a attempt) {
-	h.metrics.attempted(h.name, c, done.Status, a.took)
+	h.metrics.attempted(h.name, c, done.Status, a.failed, a.took)
 	fields := []zap.Field{
 		zap.String("id", j.ID), zap.String("sender", h.name), zap.String("priority", string(c.Priority)),
 		zap.Int("attempt", c.Attempt), zap.String("outcome", string(commit.Outcome)), zap.String("status", string(done.Status)),

@@ -18,7 +18,12 @@ import (
 // registry is what /metrics shows, besides what the worker adds.
 func (a *app) registry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "gupdispatch_build_info", Help: "1, with the version of the process.", ConstLabels: prometheus.Labels{"version": ownVersion()},
+	})
+	build.Set(1)
 	r.MustRegister(
+		build,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		worker.NewCollector(a.redis.general, a.ledger, a.rates()),
