@@ -30,6 +30,7 @@ var (
 	replayScript  = load("replay", "suppression")
 	purgeScript   = load("purge")
 	cancelScript  = load("cancel")
+	runScript     = load("run", "suppression")
 	inspectScript = load("inspect")
 	findScript    = load("find")
 
@@ -56,7 +57,7 @@ var (
 
 // scripts lists all of them.
 var scripts = []script{
-	acceptScript, claimScript, commitScript, resolveScript, sweepScript, replayScript, purgeScript, cancelScript, inspectScript,
+	acceptScript, claimScript, commitScript, resolveScript, sweepScript, replayScript, purgeScript, cancelScript, runScript, inspectScript,
 	findScript, receiveScript, parkedScript, hearingScript, suppressScript, resumeScript, holdSetScript, holdEndScript, holdsScript,
 	campaignCreateScript, campaignRowsScript, campaignReadyScript, campaignSteerScript, campaignExpandScript, campaignLookScript,
 	campaignClearScript, campaignShowScript, campaignMessagesScript,
