@@ -73,13 +73,9 @@ type api struct {
 	huma    huma.API
 }
 
-func newAPI(opts Options) (*api, error) {
+func newAPI(opts Options, pages pages) (*api, error) {
 	if o := opts.API; len(o.Senders) == 0 || o.Ledger == nil || o.Producer == nil || o.Sender == nil || o.Replay == nil {
 		return nil, errors.New("option API is incomplete: Senders, Ledger, Producer, Sender and Replay are required")
-	}
-	pages, err := loadPages()
-	if err != nil {
-		return nil, err
 	}
 	keys, err := newKeyring(opts.API.Keys)
 	if err != nil {

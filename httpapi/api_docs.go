@@ -37,7 +37,7 @@ func (a *api) document(pages pages) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = w.Write(page.Bytes())
 	})
-	a.mux.HandleFunc("GET "+pathDocsStyle, pages.style)
+	a.mux.HandleFunc("GET "+pathDocsStyle, pages.asset("login.css", "text/css; charset=utf-8"))
 }
 
 // docChapter is a tag with its operations, as the page shows them.

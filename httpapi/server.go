@@ -48,17 +48,21 @@ func New(opts Options) (*Server, error) {
 	if err = errors.Join(problems, err); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
-	ui, err := newUI(opts, users)
+	pages, err := loadPages()
 	if err != nil {
-		return nil, fmt.Errorf("httpapi: web UI: %w", err)
+		return nil, fmt.Errorf("httpapi: %w", err)
 	}
 	s := &Server{opts: opts, ready: newReadiness(opts)}
 	var rest *api
+	var known books
 	if opts.API != nil {
-		if rest, err = newAPI(opts); err != nil {
+		if rest, err = newAPI(opts, pages); err != nil {
 			return nil, fmt.Errorf("httpapi: %w", err)
 		}
+		known = opts.API.Ledger
 	}
+	sessions, audit := newSessions(opts, users), newAudit(opts)
+	ui := newUI(opts, users, pages, sessions, audit, known)
 	if opts.TLSCert != "" {
 		s.cert = &certificate{certFile: opts.TLSCert, keyFile: opts.TLSKey}
 		if _, err := s.cert.get(nil); err != nil {

@@ -14,7 +14,7 @@ import (
 
 const (
 	cookieName = "gupdispatch_ui"
-	cookiePath = "/ui"
+	cookiePath = "/" // the web UI below /ui, and our own pages
 
 	// sessionIdle ends a session nobody uses. An open page of the web UI asks
 	// for news every few seconds, which counts as use.

@@ -34,6 +34,7 @@ var (
 	replayScript  = lasting("replay", "suppression")
 	purgeScript   = lasting("purge")
 	cancelScript  = lasting("cancel")
+	runScript     = lasting("run", "suppression")
 	inspectScript = load("inspect")
 	findScript    = load("find")
 
@@ -60,7 +61,7 @@ var (
 
 // scripts lists all of them.
 var scripts = []script{
-	acceptScript, claimScript, commitScript, resolveScript, sweepScript, replayScript, purgeScript, cancelScript, inspectScript,
+	acceptScript, claimScript, commitScript, resolveScript, sweepScript, replayScript, purgeScript, cancelScript, runScript, inspectScript,
 	findScript, receiveScript, parkedScript, hearingScript, suppressScript, resumeScript, holdSetScript, holdEndScript, holdsScript,
 	campaignCreateScript, campaignRowsScript, campaignReadyScript, campaignSteerScript, campaignExpandScript, campaignLookScript,
 	campaignClearScript, campaignShowScript, campaignMessagesScript,

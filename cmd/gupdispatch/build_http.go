@@ -52,6 +52,7 @@ func (a *app) httpServer(d door, registry *prometheus.Registry) (*httpapi.Server
 		opts.KeepPaused = func(ctx context.Context, queue string) (bool, error) {
 			return worker.KeepPaused(ctx, a.redis.general, queue)
 		}
+		opts.SessionKey = []byte(a.cfg.HTTP.SessionKey.Reveal())
 		for _, u := range a.cfg.HTTP.UIUsers {
 			opts.UIUsers = append(opts.UIUsers, httpapi.UIUser{Name: u.Name, Password: u.Password.Reveal(), Role: httpapi.Role(u.Role)})
 		}
