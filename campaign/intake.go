@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	chunkLines  = 1000            // lines of a file in one chunk
+	chunkLines  = 1000            // lines of a file in one chunk, at most
+	chunkBytes  = 1 << 20         // and their bytes: some chunks are in memory at a time
 	readerLease = 5 * time.Second // how long a file's reader keeps others out after its last chunk
 	busyPause   = 250 * time.Millisecond
 	retryMemory = 30 * time.Second // when it is worth trying again with a full Redis
@@ -39,6 +40,7 @@ type File struct {
 	DryRun   bool                  // read and check only
 	Reject   func(Rejection) error // told of each row that is not sent to, before its chunk is taken in; nil: nobody is
 	Progress func(Taken)           // told after each chunk; nil: nobody is
+	Waiting  func(time.Duration)   // told once if somebody else may still read the file, and how long that is waited for; nil: nobody is
 }
 
 // Taken tells how far a file was read, and what came of it.
@@ -81,9 +83,10 @@ func (in *Intake) Take(ctx context.Context, d Definition, f File) (Taken, error)
 		return t.done, err
 	}
 	if err := t.readAll(ctx); err != nil {
+		t.leave(ctx)
 		return t.done, err
 	}
-	err := patient(ctx, func() (err error) {
+	err := t.patient(ctx, func() (err error) {
 		t.done.Status, err = in.Ledger.ReadyCampaign(ctx, d.Sender, d.ID, t.owner, t.done.Lines)
 		return err
 	})
@@ -92,6 +95,13 @@ func (in *Intake) Take(ctx context.Context, d Definition, f File) (Taken, error)
 	}
 	// What is left here the expander drops.
 	return t.done, in.Ledger.ForgetNumbers(ctx, d.Sender, d.ID)
+}
+
+// leave lets the next call go on at once. Should it fail, that one waits for a few seconds.
+func (t *taking) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = t.Ledger.LeaveCampaign(ctx, t.form.Sender, t.form.ID, t.owner)
 }
 
 // taking is one call of Take.
@@ -103,6 +113,7 @@ type taking struct {
 	done  Taken
 	sum   string          // over the lines of the earlier call
 	seen  map[uint64]bool // of a dry run: what was read
+	told  bool            // that somebody else may read the file
 }
 
 // begin creates the campaign, or finds out how far it was read.
@@ -157,7 +168,7 @@ type batch struct {
 	checked  chan struct{} // closed when what follows is there
 	rows     []Row
 	packed   []byte
-	rejected []Rejection
+	rejected []Rejection // all of them, once the ledger has said which rows it has already
 }
 
 // readAll reads the file and takes its chunks in. Lines are checked on all cores, and taken in in their order.
@@ -272,12 +283,12 @@ func (t *taking) read(ctx context.Context, in *lines, ready chan reader, check, 
 	for {
 		b := &batch{checked: make(chan struct{})}
 		var err error
-		for int64(len(b.lines)) < chunkLines {
+		for size := 0; len(b.lines) < chunkLines && size < chunkBytes; {
 			var l line
 			if l, err = next(); err != nil {
 				break
 			}
-			b.lines = append(b.lines, l)
+			b.lines, size = append(b.lines, l), size+len(l.text)
 		}
 		if b.last, b.sum = in.number, sumText(sum); b.last > t.done.Before && (len(b.lines) > 0 || in.number == 1) && !send(b) {
 			return
@@ -292,7 +303,7 @@ func (t *taking) read(ctx context.Context, in *lines, ready chan reader, check, 
 func sumText(sum uint64) string { return strconv.FormatUint(sum, 16) }
 
 func (t *taking) changed() error {
-	return &headerError{fmt.Sprintf("the file is not the one that the first %d lines of this campaign were read from: give the same one, or another campaign id", t.done.Before)}
+	return &FileError{fmt.Sprintf("the file is not the one that the first %d lines of this campaign were read from: give the same one, or another campaign id", t.done.Before)}
 }
 
 // reader reads the header, if the format has one.
@@ -303,11 +314,11 @@ func (t *taking) reader(next func() (line, error)) (reader, error) {
 	header, err := next()
 	switch {
 	case errors.Is(err, io.EOF):
-		return nil, &headerError{"the file is empty: its first line must be a header that names the column of the numbers to"}
+		return nil, &FileError{"the file is empty: its first line must be a header that names the column of the numbers to"}
 	case err != nil:
 		return nil, err
 	case header.err != nil:
-		return nil, &headerError{"the header, line 1, " + header.err.Error()}
+		return nil, &FileError{"the header, line 1, " + header.err.Error()}
 	}
 	return newCSVReader(header.text, t.form.Columns)
 }
@@ -382,7 +393,9 @@ func (t *taking) take(ctx context.Context, b *batch) error {
 		if len(clashes) == 0 {
 			break
 		}
-		if err := t.reject(ctx, b.without(clashes)); err != nil {
+		more := b.without(clashes)
+		b.rejected = append(b.rejected, more...)
+		if err := t.reject(ctx, more); err != nil {
 			return err
 		}
 	}
@@ -401,12 +414,12 @@ func (t *taking) accepted(b *batch) {
 func (t *taking) add(ctx context.Context, b *batch) (clashes []ledger.Clash, err error) {
 	chunk := ledger.CampaignChunk{
 		Sender: t.form.Sender, ID: t.form.ID, Owner: t.owner, Lease: readerLease, After: t.done.Lines, Lines: b.last, Sum: b.sum,
-		Rejected: t.done.Rejected, Packed: b.packed, Rows: make([]ledger.CampaignRow, len(b.rows)),
+		Rejected: t.done.Rejected, Packed: b.packed, Rows: make([]ledger.CampaignRow, len(b.rows)), Rejections: packRejections(b.rejected),
 	}
 	for i, r := range b.rows {
 		chunk.Rows[i] = ledger.CampaignRow{To: r.To, ID: r.ID}
 	}
-	err = patient(ctx, func() (err error) {
+	err = t.patient(ctx, func() (err error) {
 		clashes, err = t.Ledger.AddRows(ctx, chunk)
 		return err
 	})
@@ -414,13 +427,17 @@ func (t *taking) add(ctx context.Context, b *batch) (clashes []ledger.Clash, err
 }
 
 // patient repeats what is refused because another process reads the file: it may have been killed a moment ago, and its time runs out.
-func patient(ctx context.Context, try func() error) error {
+func (t *taking) patient(ctx context.Context, try func() error) error {
 	for waited := time.Duration(0); ; waited += busyPause {
 		err := try()
 		var refused *ledger.IntakeError
 		if !errors.As(err, &refused) || refused.Status != "" || waited > readerLease {
 			return err
 		}
+		if !t.told && t.file.Waiting != nil {
+			t.file.Waiting(readerLease)
+		}
+		t.told = true
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -97,13 +97,15 @@ func TestScriptsMayRunTwice(t *testing.T) {
 		rows := []Row{{Line: 2, To: "919811111111", Values: []string{"A"}}, {Line: 3, To: "919811111112", ID: "own", Values: []string{"B"}}}
 		chunk := ledger.CampaignChunk{
 			Sender: s.sender, ID: "c", Owner: "me", Lease: time.Second, Lines: 3, Packed: ledger.PackChunk(encodeRows(rows)),
-			Rows: []ledger.CampaignRow{{To: "919811111111"}, {To: "919811111112", ID: "own"}},
+			Rows:     []ledger.CampaignRow{{To: "919811111111"}, {To: "919811111112", ID: "own"}},
+			Rejected: 1, Rejections: packRejections([]Rejection{{Line: 1, Reason: "a test"}}),
 		}
 		for range 2 {
 			clashes, err := s.ledger.AddRows(t.Context(), chunk)
 			require.NoError(t, err)
 			require.Empty(t, clashes)
 			require.EqualValues(t, 2, s.balanced().Accepted)
+			require.EqualValues(t, 1, s.get("c").RejectedIn)
 		}
 		other := chunk
 		other.Owner, other.After, other.Lines = "you", 3, 4

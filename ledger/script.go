@@ -46,6 +46,7 @@ var (
 	campaignCreateScript   = load("campaign_create", "campaign")
 	campaignRowsScript     = load("campaign_rows", "campaign")
 	campaignReadyScript    = load("campaign_ready", "campaign")
+	campaignLeaveScript    = load("campaign_leave", "campaign")
 	campaignSteerScript    = load("campaign_steer", "campaign", "suppression", "hold")
 	campaignExpandScript   = load("campaign_expand", "campaign", "suppression")
 	campaignLookScript     = load("campaign_look", "campaign", "suppression", "hold")
@@ -59,7 +60,7 @@ var scripts = []script{
 	acceptScript, claimScript, commitScript, resolveScript, sweepScript, replayScript, purgeScript, cancelScript, inspectScript,
 	findScript, receiveScript, parkedScript, hearingScript, suppressScript, resumeScript, holdSetScript, holdEndScript, holdsScript,
 	campaignCreateScript, campaignRowsScript, campaignReadyScript, campaignSteerScript, campaignExpandScript, campaignLookScript,
-	campaignClearScript, campaignShowScript, campaignMessagesScript,
+	campaignClearScript, campaignShowScript, campaignMessagesScript, campaignLeaveScript,
 }
 
 // lazily are the parts that the usual claim and commit do not need, and the functions that make them when they are first called: to
