@@ -75,18 +75,14 @@ func (e *StrictError) Error() string {
 // definition and file, it goes on where it was. Nothing is sent before the whole file was read.
 func (in *Intake) Take(ctx context.Context, d Definition, f File) (Taken, error) {
 	t := &taking{Intake: in, form: NewForm(d), file: f, owner: message.NewID(), done: Taken{ID: d.ID}}
-	if f.DryRun {
-		t.seen = map[uint64]bool{}
-		return t.done, t.readAll(ctx)
-	}
-	if err := t.begin(ctx); err != nil || t.done.Existing {
-		return t.done, err
-	}
-	if err := t.readAll(ctx); err != nil {
+	err := t.readAll(ctx)
+	if err != nil && t.begun {
 		t.leave(ctx)
+	}
+	if err != nil || f.DryRun || t.done.Existing {
 		return t.done, err
 	}
-	err := t.patient(ctx, func() (err error) {
+	err = t.patient(ctx, func() (err error) {
 		t.done.Status, err = in.Ledger.ReadyCampaign(ctx, d.Sender, d.ID, t.owner, t.done.Lines)
 		return err
 	})
@@ -113,11 +109,16 @@ type taking struct {
 	done  Taken
 	sum   string          // over the lines of the earlier call
 	seen  map[uint64]bool // of a dry run: what was read
+	begun bool            // the campaign may take rows
 	told  bool            // that somebody else may read the file
 }
 
-// begin creates the campaign, or finds out how far it was read.
+// begin creates the campaign, or finds out how far it was read. A file that is of no use leaves no campaign behind.
 func (t *taking) begin(ctx context.Context) error {
+	if t.file.DryRun {
+		t.seen = map[uint64]bool{}
+		return nil
+	}
 	d := t.form.Definition
 	text, err := d.Encode()
 	if err != nil {
@@ -131,6 +132,7 @@ func (t *taking) begin(ctx context.Context) error {
 	}
 	t.done.Status = c.Status
 	if isNew {
+		t.begun = true
 		return nil
 	}
 	if same, err := sameCampaign(c.Definition, d); err != nil || !same {
@@ -142,6 +144,8 @@ func (t *taking) begin(ctx context.Context) error {
 		t.done.Existing = true
 	case c.Status.Ended():
 		return &ledger.IntakeError{Status: c.Status}
+	default:
+		t.begun = true
 	}
 	return nil
 }
@@ -177,23 +181,24 @@ func (t *taking) readAll(parent context.Context) error {
 	defer cancel()
 	in := newLines(t.file.In)
 	check, order := make(chan *batch), make(chan *batch, 2*runtime.GOMAXPROCS(0))
-	ready := make(chan reader, 1)
-	var group sync.WaitGroup
+	ready, begun := make(chan reader), make(chan struct{})
 	// Not waited for: a terminal or a pipe may keep it waiting for as long as it likes, and only the input's end can end that.
-	go t.read(ctx, in, ready, check, order)
+	go t.read(ctx, in, ready, begun, check, order)
+	var r reader
+	select {
+	case r = <-ready:
+	case b := <-order:
+		return b.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := t.begin(ctx); err != nil || t.done.Existing {
+		return err
+	}
+	close(begun)
+	var group sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		group.Go(func() {
-			var r reader
-			select {
-			case known, ok := <-ready:
-				if !ok {
-					return
-				}
-				r = known
-				ready <- r // for the next one
-			case <-ctx.Done():
-				return
-			}
 			for {
 				select {
 				case b, ok := <-check:
@@ -238,7 +243,7 @@ func (t *taking) readAll(parent context.Context) error {
 var crcTable = crc64.MakeTable(crc64.ECMA)
 
 // read cuts the file into batches. The last one it sends has only an error, which may be io.EOF.
-func (t *taking) read(ctx context.Context, in *lines, ready chan reader, check, order chan<- *batch) {
+func (t *taking) read(ctx context.Context, in *lines, ready chan<- reader, begun <-chan struct{}, check, order chan<- *batch) {
 	send := func(b *batch) bool {
 		if b.err == nil {
 			select {
@@ -264,11 +269,19 @@ func (t *taking) read(ctx context.Context, in *lines, ready chan reader, check, 
 	}
 	r, err := t.reader(next)
 	if err != nil {
-		close(ready)
 		send(&batch{err: err})
 		return
 	}
-	ready <- r
+	select {
+	case ready <- r:
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-begun:
+	case <-ctx.Done():
+		return
+	}
 	fail := func(err error) { send(&batch{err: err}) }
 	for in.number < t.done.Before {
 		if _, err := next(); err != nil {
