@@ -68,9 +68,10 @@ lint: ## check formatting, vet and linters
 	golangci-lint run ./...
 
 .PHONY: openapi
-openapi: ## write docs/openapi.json anew; where npx is, lint it, too
+openapi: ## write docs/openapi.json anew; where npx is, lint it with Redocly and Spectral
 	go test ./httpapi -run TestOpenAPIIsInTheDocs -update
 	! command -v npx >/dev/null || npx --yes @redocly/cli@2.77.0 lint docs/openapi.json
+	! command -v npx >/dev/null || npx --yes @stoplight/spectral-cli@6.15.0 lint --fail-severity warn docs/openapi.json
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (20s)

@@ -108,7 +108,7 @@ func (c *Config) CheckHTTPSecrets() error {
 }
 
 // CheckSecrets reports the passwords of Redis and its Sentinels whose variables are not set. Whoever connects needs them.
-func (r Redis) CheckSecrets() error { return checkSet(r.secrets()) }
+func (r Redis) CheckSecrets() error { return checkSet(r.secrets()).err() }
 
 // CheckNotifySecrets reports every secret of notify_url and alerts.url whose variable is not set. Commands that notify need it.
 func (c *Config) CheckNotifySecrets() error { return checkSet(c.notifySecrets()).err() }

@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 	"golang.org/x/crypto/bcrypt"
 
+	"github.com/gupdispatch/gupdispatch/campaign"
 	"github.com/gupdispatch/gupdispatch/gupshup"
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
@@ -110,7 +111,7 @@ func deskOf(t *testing.T, rdb redis.UniversalClient, senders ...string) *API {
 	var known []producer.Sender
 	for _, s := range senders {
 		known = append(known, producer.Sender{Name: s})
-		desk.Senders = append(desk.Senders, APISender{Name: s})
+		desk.Senders = append(desk.Senders, campaign.Sender{Name: s, Rate: 20})
 	}
 	p, err := producer.New(producer.Config{Redis: rdb, Senders: known})
 	require.NoError(t, err)

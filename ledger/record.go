@@ -248,8 +248,16 @@ func (e *SuppressedError) Error() string {
 	return fmt.Sprintf("its number is suppressed (%s): take it off the list first, with gupdispatch suppress remove", e.Code)
 }
 
+// CampaignCancelledError says that a dead letter cannot be replayed, because its campaign was cancelled.
+type CampaignCancelledError struct{ Campaign string }
+
+func (e *CampaignCancelledError) Error() string {
+	return fmt.Sprintf("its campaign %s was cancelled, and nothing of it is sent any more: hand the message over anew, with another id", e.Campaign)
+}
+
 // Replay makes a dead letter a queued message again and returns the task it needs. The caller enqueues it. generation is the
-// one that the caller saw in the dead letter's record. ErrNotFound or *NotDeadError if it is none, *SuppressedError if it would not be sent.
+// one that the caller saw in the dead letter's record. ErrNotFound or *NotDeadError if it is none, *SuppressedError or
+// *CampaignCancelledError if it would not be sent.
 func (l *Ledger) Replay(ctx context.Context, sender, id string, generation int) (Requeued, error) {
 	r, err := l.run(ctx, replayScript, sender, id, generation)
 	if err != nil {
@@ -279,6 +287,8 @@ func deadOnly(r reply) error {
 		return &NotDeadError{Status: message.Status(r.text(1))}
 	case "suppressed":
 		return &SuppressedError{Code: r.text(1)}
+	case "cancelled":
+		return &CampaignCancelledError{Campaign: r.text(1)}
 	}
 	return nil
 }

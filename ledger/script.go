@@ -52,6 +52,7 @@ var (
 	campaignRowsScript     = lasting("campaign_rows", "campaign")
 	campaignReadyScript    = lasting("campaign_ready", "campaign")
 	campaignSteerScript    = lasting("campaign_steer", "campaign", "suppression", "hold")
+	campaignLeaveScript    = load("campaign_leave", "campaign")
 	campaignExpandScript   = load("campaign_expand", "campaign", "suppression")
 	campaignLookScript     = load("campaign_look", "campaign", "suppression", "hold")
 	campaignClearScript    = load("campaign_clear", "campaign")
@@ -64,7 +65,7 @@ var scripts = []script{
 	acceptScript, claimScript, commitScript, resolveScript, sweepScript, replayScript, purgeScript, cancelScript, runScript, inspectScript,
 	findScript, receiveScript, parkedScript, hearingScript, suppressScript, resumeScript, holdSetScript, holdEndScript, holdsScript,
 	campaignCreateScript, campaignRowsScript, campaignReadyScript, campaignSteerScript, campaignExpandScript, campaignLookScript,
-	campaignClearScript, campaignShowScript, campaignMessagesScript,
+	campaignClearScript, campaignShowScript, campaignMessagesScript, campaignLeaveScript,
 }
 
 // lazily are the parts that the usual claim and commit do not need, and the functions that make them when they are first called: to

@@ -69,7 +69,7 @@ func (e *env) auditLogTable(entries []auditlog.Entry) error {
 	fmt.Fprintln(w, "TIME\tUSER\tROLE\tFROM\tACTION\tTARGET\tOUTCOME\tDETAIL")
 	for _, x := range entries {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", x.At.UTC().Format(time.RFC3339), x.User, orDash(x.Role), orDash(x.Client), x.Action,
-			orDash(harmless(x.Target)), x.Outcome, orDash(harmless(x.Detail)))
+			orDash(x.Target), x.Outcome, orDash(x.Detail))
 	}
 	return printed(w.Flush())
 }

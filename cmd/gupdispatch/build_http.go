@@ -77,7 +77,7 @@ func (a *app) api() (*httpapi.API, error) {
 		api.Keys = append(api.Keys, httpapi.APIKey{Name: k.Name, Key: k.Key.Reveal(), Reveal: k.Reveal})
 	}
 	for _, s := range a.cfg.Senders {
-		api.Senders = append(api.Senders, httpapi.APISender{Name: s.Name, Region: s.DefaultRegion})
+		api.Senders = append(api.Senders, campaignSender(s))
 	}
 	replay := a.replay(func(what string, t target, err error) {
 		a.log.Warn("dead_letter."+what, zap.String("id", t.id), zap.String("sender", t.sender), zap.Error(err))

@@ -96,7 +96,26 @@ func (s *demoStage) explainKeep(held int) {
 	for _, line := range s.keepCommands() {
 		fmt.Fprintf(out, "  gupdispatch --config %s %s\n", s.file, line)
 	}
-	fmt.Fprintf(out, "  curl -s http://%s/_sim/stats\n", s.simAddr)
+	fmt.Fprintf(out, "The REST API, described at http://%s/docs:\n", s.uiAddr)
+	for _, line := range s.keepRequests() {
+		fmt.Fprintln(out, "  "+line)
+	}
+	fmt.Fprintf(out, "What Gupshup saw:\n  curl -s http://%s/_sim/stats\n", s.simAddr)
+}
+
+// keepRequests work against the API of a kept demo, in a shell and in their order.
+func (s *demoStage) keepRequests() []string {
+	ask := func(path, more string) string {
+		return fmt.Sprintf("curl -s http://%s%s -H 'Authorization: Bearer %s'%s", s.uiAddr, path, s.httpKey, more)
+	}
+	return []string{
+		ask("/v1/messages", ` -H 'Content-Type: application/json' -d '{"id":"hello","sender":"shop","to":"15559998889","message":{"type":"text","text":"Hello"}}'`),
+		ask("/v1/messages/hello", ""),
+		`printf 'to,name\n15559990001,Asha\n15559990002,Ravi\n12,Nobody\n' | ` + ask("/v1/campaigns",
+			` -F 'campaign={"id":"spring","sender":"shop","template":{"id":"c6aecef6-bcb0-4fb1-8100-28c094e3bc6b","params":["{name}"]}}' -F recipients=@-`),
+		ask("/v1/campaigns/spring", ""),
+		ask("/v1/campaigns/spring/report", ""),
+	}
 }
 
 // keepCommands work against a kept demo.
