@@ -52,6 +52,10 @@ test-crash: ## kill workers in a loop and count what was lost or doubled (CRASH_
 bench: ## measure speed, pace and memory, side by side with a bare asynq server
 	go run ./bench $(BENCHFLAGS)
 
+.PHONY: bench-api
+bench-api: ## measure the REST API with wrk and curl (SECONDS_EACH=10, ROWS=1000000)
+	./bench/api/run
+
 .PHONY: demo
 demo: build ## see it all at once: embedded Redis, simulator, worker and web UI
 	./$(BIN) demo
