@@ -57,6 +57,10 @@ test-campaign: ## pause a campaign, kill its worker twice, and account for every
 bench: ## measure speed, pace and memory, side by side with a bare asynq server
 	go run ./bench $(BENCHFLAGS)
 
+.PHONY: bench-api
+bench-api: ## measure the REST API with wrk and curl (SECONDS_EACH=10, ROWS=1000000)
+	./bench/api/run
+
 .PHONY: demo
 demo: build ## see it all at once: embedded Redis, simulator, worker and web UI
 	./$(BIN) demo
