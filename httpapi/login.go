@@ -126,16 +126,16 @@ func (l *login) note(r *http.Request, name string, status int, why string) {
 	l.audit.note(r, a, auditlog.ActionLogin, "", status, why)
 }
 
-// safeNext returns where to go after the login: a path of the web UI, and
-// nothing that leaves this site, whatever a link claimed.
+// safeNext returns where to go after the login: a page of ours or of the web UI,
+// and nothing that leaves this site, whatever a link claimed.
 func safeNext(next string) string {
 	u, err := url.Parse(next)
 	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || strings.Contains(next, `\`) {
 		return uiHome
 	}
 	clean := path.Clean(u.Path)
-	inside := strings.HasPrefix(clean, uiHome) && !strings.HasPrefix(clean, "/ui/log") && !strings.HasPrefix(clean+"/", uiAPI)
-	if !inside {
+	queues := strings.HasPrefix(clean, uiHome) && !strings.HasPrefix(clean, "/ui/log") && !strings.HasPrefix(clean+"/", uiAPI)
+	if !queues && !isConsole(clean) {
 		return uiHome
 	}
 	return (&url.URL{Path: clean, RawQuery: u.RawQuery}).String()

@@ -5,7 +5,9 @@ import (
 	"embed"
 	"fmt"
 	"html/template"
+	"math"
 	"net/http"
+	"strconv"
 )
 
 //go:embed page
@@ -27,11 +29,29 @@ type pageData struct {
 }
 
 func loadPages() (pages, error) {
-	html, err := template.ParseFS(pageFiles, "page/*.html")
+	html, err := template.New("").Funcs(template.FuncMap{
+		"ago": ago, "clock": timeOfDay, "thousands": thousands, "counted": counted, "stamp": stamp, "address": messageAddress,
+		"rate":         func(v float64) string { return strconv.FormatFloat(math.Round(v*10)/10, 'f', -1, 64) },
+		"thousandsInt": func(n int) string { return thousands(int64(n)) }, "sub": func(a, b int) int { return a - b },
+		"nothing": func() map[string]string { return nil },
+		"list":    func(items ...any) []any { return items },
+	}).ParseFS(pageFiles, "page/*.html")
 	if err != nil {
 		return pages{}, fmt.Errorf("parse the pages: %w", err)
 	}
 	return pages{html: html, bar: html.Lookup("bar")}, nil
+}
+
+// thousands writes a number with commas.
+func thousands(n int64) string {
+	if n < 0 {
+		return "-" + thousands(-n)
+	}
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
 }
 
 func (p pages) send(w http.ResponseWriter, status int, name string, data pageData) {

@@ -63,18 +63,22 @@ func New(opts Options) (*Server, error) {
 	}
 	sessions, audit := newSessions(opts, users), newAudit(opts)
 	ui := newUI(opts, users, pages, sessions, audit, known)
+	var desk http.Handler
+	if s.api != nil && len(users.accounts) > 0 {
+		desk = newConsole(opts, pages, sessions, audit, s.api)
+	}
 	if opts.TLSCert != "" {
 		s.cert = &certificate{certFile: opts.TLSCert, keyFile: opts.TLSKey}
 		if _, err := s.cert.get(nil); err != nil {
 			return nil, fmt.Errorf("httpapi: %w", err)
 		}
 	}
-	s.handler = s.routes(ui)
+	s.handler = s.routes(ui, desk)
 	return s, nil
 }
 
 // routes is the table of everything this server answers.
-func (s *Server) routes(ui http.Handler) http.Handler {
+func (s *Server) routes(ui, desk http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", alive)
 	mux.Handle("GET /readyz", s.ready)
@@ -90,6 +94,12 @@ func (s *Server) routes(ui http.Handler) http.Handler {
 	if !s.opts.WithoutUI {
 		mux.Handle("/ui", ui)
 		mux.Handle("/ui/", ui)
+		if desk == nil {
+			desk = http.RedirectHandler("/ui/", http.StatusSeeOther)
+		}
+		for _, path := range consolePaths {
+			mux.Handle(path, desk)
+		}
 	}
 	return secureHeaders(mux)
 }

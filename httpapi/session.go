@@ -168,6 +168,14 @@ func (s *sessions) sign(payload string, a account) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
+// formToken is what the forms of a session carry: another site can make a browser send one, but does not know it. It stays the same for as
+// long as the session lasts, also in another replica.
+func (s *sessions) formToken(got session) string {
+	mac := hmac.New(sha256.New, s.key)
+	mac.Write([]byte("form\x00" + got.ID))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
 // set writes the cookie; it has no expiry of its own, so closing the browser
 // ends it, and a maxAge below 0 deletes it at once.
 func (s *sessions) set(w http.ResponseWriter, r *http.Request, value string, maxAge int) {

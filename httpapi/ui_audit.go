@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gupdispatch/gupdispatch/auditlog"
+	"github.com/gupdispatch/gupdispatch/view"
 )
 
 // auditTimeout bounds the writing of an entry: the person waits for it.
@@ -50,4 +51,17 @@ func outcomeOf(status int) auditlog.Outcome {
 		return auditlog.Refused
 	}
 	return auditlog.Failed
+}
+
+// read gives the newest entries, for the page.
+func (n *audit) read(ctx context.Context, user, action string, most int) ([]view.AuditEntry, error) {
+	entries, err := n.store.Read(ctx, auditlog.Filter{User: user, Action: action, Limit: most})
+	if err != nil {
+		return nil, err
+	}
+	shown := make([]view.AuditEntry, len(entries))
+	for i, e := range entries {
+		shown[i] = view.AuditEntryOf(e)
+	}
+	return shown, nil
 }

@@ -92,7 +92,8 @@ func (s *demoStage) explainKeep(held int) {
 		fmt.Fprintf(out, "\nSomebody has just topped up the wallet and the template is active again: the %s messages behind the two holds\ngo out once their minute is over.\n", thousands(held))
 	}
 	fmt.Fprintln(out, "\nCallbacks go on, too. One has just told of a message that something else sent from the shop's app: it is parked.")
-	fmt.Fprintf(out, "\nLook around until Ctrl-C. The web UI of the queues: http://%s/ui/ (user %s, password %s)\nIn another terminal:\n", s.uiAddr, demoUser, s.password)
+	fmt.Fprintf(out, "\nLook around until Ctrl-C, with a browser: http://%s/ (user %s, password %s)\nThe queues as asynq has them: http://%s/ui/\nIn another terminal:\n",
+		s.uiAddr, demoUser, s.password, s.uiAddr)
 	for _, line := range s.keepCommands() {
 		fmt.Fprintf(out, "  gupdispatch --config %s %s\n", s.file, line)
 	}

@@ -53,8 +53,8 @@ func tellStory(w io.Writer, v view.Message) {
 		fmt.Fprintf(w, "  %s  %s\n", at, fmt.Sprintf(format, args...))
 	}
 	event(v.CreatedAt, "accepted")
-	for _, c := range chapters(v) {
-		event(c.at, "%s", c.text)
+	for _, c := range view.Story(v) {
+		event(c.At, "%s", c.Text)
 	}
 	event(v.UpdatedAt, "it is %s", statusText(v))
 	switch {
