@@ -245,6 +245,9 @@ func (a *api) problemOf(ctx context.Context, err error) *problem {
 	case errors.As(err, &full):
 		return newProblem(http.StatusServiceUnavailable, full.Error()).retry(full.RetryAfter)
 	}
+	if errors.Is(err, ledger.ErrNoMemory) || redis.HasErrorPrefix(err, "OOM") {
+		return newProblem(http.StatusServiceUnavailable, "Redis has no memory left, so this was not done: repeat it when there is room").retry(redisRetry)
+	}
 	a.log.Warn("http.failed", zap.String("request_id", visitOf(ctx).id), zap.String("key", visitOf(ctx).key.name()), zap.Error(err))
 	if errors.Is(err, ledger.ErrRefused) {
 		return newProblem(http.StatusInternalServerError, "Redis refuses the command: look into the log for this request's X-Request-Id")

@@ -86,7 +86,7 @@ func (a *api) senders() {
 		if err != nil {
 			return nil, err
 		}
-		if _, err := a.Ledger.Release(ctx, in.Name, ""); err != nil {
+		if _, err := a.Ledger.Release(ctx, in.Name, "", visitOf(ctx).key.name()); err != nil {
 			return nil, err
 		}
 		restored, err := flow.Restore(ctx, a.redis, in.Name)

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
-	"runtime/debug"
 	"slices"
 	"strings"
 
 	"go.uber.org/zap"
 
+	"github.com/gupdispatch/gupdispatch/internal/panics"
 	"github.com/gupdispatch/gupdispatch/message"
 )
 
@@ -45,7 +45,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	seen := &seenWriter{ResponseWriter: w}
 	defer func() {
 		if failed := recover(); failed != nil {
-			a.log.Error("http.panic", zap.String("request_id", v.id), zap.String("panic", fmt.Sprint(failed)), zap.ByteString("stack", debug.Stack()))
+			a.log.Error("http.panic", append(panics.Fields(failed), zap.String("request_id", v.id))...)
 			if seen.status == 0 {
 				writeProblem(seen, http.StatusInternalServerError, "a mistake of ours: look into the log for this request's X-Request-Id")
 			}

@@ -34,6 +34,8 @@ type Options struct {
 	// Ready lists what must hold, besides Redis answering, before /readyz says
 	// yes.
 	Ready []Check
+	// Notes are asked at each /readyz for what people should know of a process that is ready all the same; empty texts are left out.
+	Notes []func(ctx context.Context) string
 
 	// UIUsers are the people who may log in to the web UI. Without any, /ui/
 	// says how to configure them and shows nothing else.

@@ -58,6 +58,7 @@ type Config struct {
 	Events        map[string]int                     // by sender: how many entries its stream of events keeps; 0 or absent: none is written
 	Limits        map[string]Limits                  // by sender: what recipients and a day can take; absent: anything
 	MaxQueued     map[string]int                     // by sender: how many messages may be queued before more are refused; 0 or absent: any number
+	Process       string                             // who writes here, for holds to tell who saw what they are for; empty: they do not tell
 	Offset        func() time.Duration               // added to Redis's clock; nil in production, tests move time with it
 }
 

@@ -70,6 +70,7 @@ type handler struct {
 	doubt   map[message.Priority]message.OnInDoubt
 	checks  bool // session messages need a user who wrote within 24 hours
 	log     *zap.Logger
+	rare    *zap.Logger // the same, for what all handlers say at once: each line once in ten seconds
 	metrics *metrics
 	ending  <-chan struct{}                    // closed when the process has to end, whatever Redis does
 	slack   map[message.Priority]time.Duration // see grace in sweeper.go
@@ -373,7 +374,7 @@ func (h *handler) write(ctx context.Context, change func(context.Context) (ledge
 			h.log.Error("ledger.refused", zap.String("sender", h.name), zap.Error(err), zap.String("follows", "the claim runs out, then the message is in doubt"))
 			return ledger.Committed{}, err
 		}
-		h.log.Warn("ledger.away", zap.String("sender", h.name), zap.Error(err))
+		h.rare.Warn("ledger.away", zap.String("sender", h.name), zap.Error(err))
 		select {
 		case <-h.ending:
 			return ledger.Committed{}, err
@@ -382,13 +383,14 @@ func (h *handler) write(ctx context.Context, change func(context.Context) (ledge
 	}
 }
 
-// report writes the one line of an attempt and counts it.
+// report writes the one line of an attempt and counts it. The provider's words, which may quote anything, are not for the log: the record has them.
 func (h *handler) report(j job, c ledger.Claim, commit ledger.Commit, v verdict, done ledger.Committed, a attempt) {
 	h.metrics.attempted(h.name, c, done.Status, a.failed, a.took)
 	fields := []zap.Field{
 		zap.String("id", j.ID), zap.String("sender", h.name), zap.String("priority", string(c.Priority)),
-		zap.Int("attempt", c.Attempt), zap.String("outcome", string(commit.Outcome)), zap.String("status", string(done.Status)),
-		zap.Duration("took", a.took),
+		zap.String("lane", string(j.lane)), zap.Int("generation", j.Generation), zap.String("template", c.Template),
+		zap.Int("attempt", c.Attempt), zap.Int("spent", c.Spent), zap.Duration("age", c.Now.Sub(c.CreatedAt)),
+		zap.String("outcome", string(commit.Outcome)), zap.String("status", string(done.Status)), zap.Duration("took", a.took),
 	}
 	if done.Turned {
 		fields = append(fields, zap.Bool("turned", true)) // it waits behind a hold instead of dying, or the other way round
@@ -398,7 +400,7 @@ func (h *handler) report(j job, c ledger.Claim, commit ledger.Commit, v verdict,
 		return
 	}
 	h.log.Warn("message.attempted", append(fields, zap.String("class", string(commit.Class)), zap.String("code", commit.Code),
-		zap.String("reason", commit.Reason), zap.String("action", string(v.action)), zap.Duration("delay", v.delay), zap.String("why", v.why))...)
+		zap.String("action", string(v.action)), zap.Duration("delay", v.delay), zap.String("why", v.why))...)
 }
 
 // CodeNoSession is the code of session messages that were not sent because their recipient had not written for a day. Gupshup

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
-	"go.uber.org/zap"
 
 	"github.com/gupdispatch/gupdispatch/message"
 )
@@ -65,7 +64,7 @@ func (w *Worker) server(sender string, p message.Priority, concurrency int) *asy
 		RetryDelayFunc:           retryDelay,
 		IsFailure:                isFailure,
 		ShutdownTimeout:          w.cfg.ShutdownTimeout,
-		Logger:                   w.cfg.Log.Named("asynq").WithOptions(zap.IncreaseLevel(zap.WarnLevel)).Sugar(),
+		Logger:                   w.asynqLog,
 		LogLevel:                 asynq.WarnLevel,
 	})
 }

@@ -50,7 +50,7 @@ func (e *env) build(ctx context.Context, cfg *config.Config, log *zap.Logger) (*
 	}
 	return &app{env: e, cfg: cfg, log: log, redis: conns, ledger: ledger.New(conns.general, ledger.Config{
 		Retention: cfg.Ledger.Retention, DeadRetention: cfg.Ledger.DeadRetention, Expiry: byPriority(cfg.Expiry),
-		DoubtWindow: cfg.InDoubt.Window, Events: eventsKept(cfg.Senders), Limits: limits(cfg.Senders),
+		DoubtWindow: cfg.InDoubt.Window, Process: e.self, Events: eventsKept(cfg.Senders), Limits: limits(cfg.Senders),
 	})}, nil
 }
 

@@ -35,7 +35,7 @@ func (a *app) registry() *prometheus.Registry {
 func (a *app) httpServer(d door, registry *prometheus.Registry) (*httpapi.Server, error) {
 	opts := httpapi.Options{
 		Listen: d.listen, Redis: a.redis.general, Registry: registry, Log: a.log,
-		WithoutUI: !d.ui, TrustedProxies: a.cfg.HTTP.TrustedProxies,
+		Notes: []func(context.Context) string{a.fullNote()}, WithoutUI: !d.ui, TrustedProxies: a.cfg.HTTP.TrustedProxies,
 	}
 	if d.ui {
 		api, err := a.api()
@@ -56,6 +56,15 @@ func (a *app) httpServer(d door, registry *prometheus.Registry) (*httpapi.Server
 		}
 	}
 	return httpapi.New(opts)
+}
+
+// fullNote tells /readyz what follows from a full Redis. The process stays ready: it still records what callbacks tell.
+func (a *app) fullNote() func(context.Context) string {
+	room := ledger.NewRoom(a.redis.general)
+	return func(ctx context.Context) string {
+		used, _ := room.Used(ctx)
+		return ledger.Consequence(used)
+	}
 }
 
 // api is the REST API.

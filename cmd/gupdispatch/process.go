@@ -64,7 +64,7 @@ func (e *env) daemon(ctx context.Context, cfg *config.Config, run func(*app) err
 	if err := joinProblems(secrets...); err != nil {
 		return err
 	}
-	a, err := e.build(ctx, cfg, newLog(cfg.Log, e.stderr))
+	a, err := e.build(ctx, cfg, newLog(cfg.Log, e.stderr).With(zap.String("process", e.self)))
 	if err != nil {
 		return err
 	}

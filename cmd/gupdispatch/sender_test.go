@@ -17,7 +17,7 @@ import (
 	"github.com/gupdispatch/gupdispatch/message"
 )
 
-var holdKeys = []string{"by", "code", "note", "priorities", "probe", "reason", "since", "until"}
+var holdKeys = []string{"by", "code", "note", "priorities", "probe", "reason", "seen_by", "since", "until"}
 
 // listed is `sender list --json`, by name.
 func (s *site) listed() map[string]map[string]any {

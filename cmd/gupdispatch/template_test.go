@@ -33,7 +33,7 @@ func TestTemplateHoldListRelease(t *testing.T) {
 		require.Len(t, list(), 3)
 		require.Len(t, list("--sender", s.second), 2)
 		mine := list("--sender", s.sender)[0]
-		require.Equal(t, []string{"by", "code", "note", "probe", "reason", "sender", "since", "template", "until", "waiting"}, keys(mine))
+		require.Equal(t, []string{"by", "code", "note", "probe", "reason", "seen_by", "sender", "since", "template", "until", "waiting"}, keys(mine))
 		for key, want := range map[string]string{"sender": s.sender, "template": testTemplate, "reason": "by_hand", "note": "a wrong price", "by": "ravi", "code": ""} {
 			require.Equal(t, want, mine[key], key)
 		}

@@ -15,15 +15,21 @@ import (
 // the test is skipped, loudly.
 func Own(t testing.TB) *redis.Client {
 	t.Helper()
+	return OwnWith(t)
+}
+
+// OwnWith is Own with further options of redis-server.
+func OwnWith(t testing.TB, options ...string) *redis.Client {
+	t.Helper()
 	server, err := exec.LookPath("redis-server")
 	if err != nil {
 		t.Skip("SKIPPED: put redis-server into PATH: this test needs a real Redis of its own")
 	}
-	return client(t, Start(t, server))
+	return client(t, Start(t, server, options...))
 }
 
 // Start runs a redis-server that forgets everything at the end of the test, and returns its address.
-func Start(t testing.TB, server string) string {
+func Start(t testing.TB, server string, options ...string) string {
 	t.Helper()
 	ctx := context.Background() // the test's own ends before its clean-ups, and would leave the server without its shell
 	free, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
@@ -33,8 +39,9 @@ func Start(t testing.TB, server string) string {
 	require.NoError(t, err)
 	require.NoError(t, free.Close())
 	// The shell ends it when its own input ends, which is also when this process is killed itself.
-	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", `"$@" >/dev/null & cat; kill -9 $!`, "sh", //nolint:gosec // a path from PATH
-		server, "--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--appendonly", "no", "--save", "")
+	args := []string{"-c", `"$@" >/dev/null & cat; kill -9 $!`, "sh"}
+	args = append(args, server, "--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--appendonly", "no", "--save", "")
+	cmd := exec.CommandContext(ctx, "/bin/sh", append(args, options...)...) //nolint:gosec // a path from PATH
 	running, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
