@@ -51,8 +51,13 @@ func (c *Config) notifySecrets() []secret {
 	return all
 }
 
+// tracingSecrets are those of the collector of spans.
+func (c *Config) tracingSecrets() []secret {
+	return []secret{{"tracing.headers_env", c.Tracing.HeadersEnv, &c.Tracing.Headers}}
+}
+
 func (c *Config) secrets() []secret {
-	return slices.Concat(c.httpSecrets(), c.senderKeys(), c.notifySecrets())
+	return slices.Concat(c.httpSecrets(), c.senderKeys(), c.notifySecrets(), c.tracingSecrets())
 }
 
 // secretVariables lists the variables that cfg names; they may carry our prefix without setting a key.
@@ -95,6 +100,9 @@ func (c *Config) CheckHTTPSecrets() error { return checkSet(c.httpSecrets()) }
 
 // CheckNotifySecrets reports every secret of notify_url and alerts.url whose variable is not set. Commands that notify need it.
 func (c *Config) CheckNotifySecrets() error { return checkSet(c.notifySecrets()) }
+
+// CheckTracingSecrets reports the variable of tracing.headers_env if it is not set.
+func (c *Config) CheckTracingSecrets() error { return checkSet(c.tracingSecrets()) }
 
 func checkSet(secrets []secret) error {
 	var problems Problems

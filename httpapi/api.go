@@ -18,6 +18,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
 
+	"github.com/gupdispatch/gupdispatch/internal/tracing"
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
 	"github.com/gupdispatch/gupdispatch/producer"
@@ -69,6 +70,7 @@ type api struct {
 	redis   redis.UniversalClient
 	now     func() time.Time
 	log     *zap.Logger
+	tracer  *tracing.Tracer
 	mux     *http.ServeMux
 	huma    huma.API
 }
@@ -85,7 +87,7 @@ func newAPI(opts Options) (*api, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &api{API: *opts.API, keys: keys, proxies: opts.TrustedProxies, redis: opts.Redis, now: opts.Now, log: opts.Log, mux: http.NewServeMux()}
+	a := &api{API: *opts.API, keys: keys, proxies: opts.TrustedProxies, redis: opts.Redis, now: opts.Now, log: opts.Log, tracer: tracing.New(opts.Tracer), mux: http.NewServeMux()}
 	if a.Rate > 0 {
 		a.limit = newLimiter(a.Rate, time.Second/time.Duration(a.Rate), max(1, len(a.Keys)))
 	}

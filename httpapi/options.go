@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 )
 
@@ -27,6 +28,9 @@ type Options struct {
 	// Redis is the client the whole process shares. It is asked for readiness
 	// and by the web UI, and is never closed here.
 	Redis redis.UniversalClient
+
+	// Tracer makes a span of each request of the REST API; nil: none.
+	Tracer trace.TracerProvider
 
 	// Registry is what /metrics shows.
 	Registry *prometheus.Registry

@@ -39,6 +39,7 @@ type Commit struct {
 	Reason     string
 	MessageID  string
 	Template   string // the id of the template that was sent; empty for a session message
+	Trace      string // of this attempt, for what is heard of it later; empty if it is not traced
 	Follows
 }
 
@@ -79,6 +80,7 @@ func (l *Ledger) Commit(ctx context.Context, c Commit) (Committed, error) {
 		string(c.Class), oneLine(c.Reason), oneLine(c.MessageID), bucket, field, int64(l.indexKept().Seconds()), c.Slack.Milliseconds(),
 	}, c.args(c.Template, l.cfg.Process)...)
 	args = append(append(args, l.cfg.DoubtWindow.Milliseconds()), l.pair(c.Sender)...)
+	args = append(args, c.Trace)
 	r, err := l.run(ctx, commitScript, c.Sender, args...)
 	if err != nil {
 		return Committed{}, err

@@ -181,7 +181,7 @@ func (l *Ledger) acceptArgs(m message.Message) ([]any, error) {
 	return []any{
 		m.ID, fingerprint, string(m.Priority), m.To, content, m.Content.TemplateID(),
 		millis(m.SendAt), millis(m.ExpiresAt), string(m.OnInDoubt), metadata, l.cfg.Expiry[m.Priority].Milliseconds(),
-		fallback, m.Fallback.TemplateID(), otherForm(m.To), l.mayQueue(m.Sender, m.Priority),
+		fallback, m.Fallback.TemplateID(), otherForm(m.To), l.mayQueue(m.Sender, m.Priority), m.Trace,
 	}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hibiken/asynq"
 
+	"github.com/gupdispatch/gupdispatch/internal/tracing"
 	"github.com/gupdispatch/gupdispatch/message"
 )
 
@@ -86,6 +87,7 @@ func (p processor) ProcessTask(ctx context.Context, t *asynq.Task) error {
 	case task.Sender != p.h.name:
 		return archived("task payload names another sender than its queue")
 	}
+	task.Trace = t.Headers()[tracing.Header]
 	return p.h.handle(ctx, job{Task: task, lane: p.lane}, func(messageID string) {
 		if message.TaskRetention(p.lane) == 0 {
 			return

@@ -15,11 +15,13 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/gupdispatch/gupdispatch/flow"
 	"github.com/gupdispatch/gupdispatch/internal/asynqlog"
+	"github.com/gupdispatch/gupdispatch/internal/tracing"
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
 	"github.com/gupdispatch/gupdispatch/producer"
@@ -60,6 +62,8 @@ type Config struct {
 	DoubtWindow     time.Duration
 
 	Alert AlertFunc // nil: nobody is told of holds
+
+	Tracer trace.TracerProvider // makes spans of attempts and decisions; nil: none
 
 	Log      *zap.Logger
 	Registry prometheus.Registerer // nil: no metrics
@@ -194,7 +198,7 @@ func (w *Worker) start(ctx context.Context) ([]*asynq.Server, error) {
 func (w *Worker) handler(s SenderConfig, gate Gate, inspector *asynq.Inspector) *handler {
 	return &handler{
 		name: s.Name, app: s.App, source: s.Source, client: s.Client, valve: w.valve, gate: gate, ledger: w.cfg.Ledger,
-		archive: archiveOf(inspector), timeout: w.cfg.HTTPTimeout, doubt: s.OnInDoubt, checks: s.CheckSession, log: w.cfg.Log, rare: rarely(w.cfg.Log), metrics: w.metrics,
+		archive: archiveOf(inspector), timeout: w.cfg.HTTPTimeout, doubt: s.OnInDoubt, checks: s.CheckSession, log: w.cfg.Log, tracer: tracing.New(w.cfg.Tracer), rare: rarely(w.cfg.Log), metrics: w.metrics,
 		ending: w.ending, slack: grace, outage: newOutage(s.Rate),
 		limits: limits{
 			budget: w.cfg.Budget, base: w.cfg.BackoffBase, cap: w.cfg.BackoffCap,

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"github.com/gupdispatch/gupdispatch/config"
@@ -25,6 +26,7 @@ type app struct {
 	log    *zap.Logger
 	redis  *connections
 	ledger *ledger.Ledger
+	tracer trace.TracerProvider // nil: nothing is traced
 }
 
 // open is how a command that looks at or changes what others work on begins. The caller closes the app.
@@ -90,6 +92,7 @@ func (a *app) producer() (*producer.Producer, error) {
 	}
 	return producer.New(producer.Config{
 		Redis: a.redis.general, Senders: senders, Expiry: byPriority(a.cfg.Expiry), Events: eventsKept(a.cfg.Senders), Log: a.log,
+		Tracer: a.tracer,
 	})
 }
 
@@ -117,6 +120,7 @@ func (a *app) worker(registry prometheus.Registerer) (w *worker.Worker, hangUp f
 		ShutdownTimeout: c.Workers.ShutdownTimeout, SweepInterval: c.Workers.SweepInterval,
 		Budget: budgets(c.Retry), BackoffBase: c.Retry.Backoff.Base, BackoffCap: c.Retry.Backoff.Cap,
 		RetryAfterCap: c.Retry.RetryAfterCap, DoubtWindow: c.InDoubt.Window, Alert: a.alert(), Log: a.log, Registry: registry,
+		Tracer: a.tracer,
 	})
 	return w, transport.CloseIdleConnections, err
 }

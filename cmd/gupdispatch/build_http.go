@@ -34,7 +34,7 @@ func (a *app) registry() *prometheus.Registry {
 // httpServer is what listens at a door: health and metrics, and at the public one also callbacks and the web UI.
 func (a *app) httpServer(d door, registry *prometheus.Registry) (*httpapi.Server, error) {
 	opts := httpapi.Options{
-		Listen: d.listen, Redis: a.redis.general, Registry: registry, Log: a.log,
+		Listen: d.listen, Redis: a.redis.general, Registry: registry, Log: a.log, Tracer: a.tracer,
 		Notes: []func(context.Context) string{a.fullNote()}, WithoutUI: !d.ui, TrustedProxies: a.cfg.HTTP.TrustedProxies,
 	}
 	if d.ui {
@@ -101,6 +101,6 @@ func (a *app) callbacks(registry prometheus.Registerer) (http.Handler, error) {
 	}
 	return receipt.New(receipt.Config{
 		Senders: senders, Recorder: a.ledger, Codes: a.codes(), Client: httpapi.ClientAddr(a.cfg.HTTP.TrustedProxies),
-		Log: a.log, Registry: registry,
+		Log: a.log, Registry: registry, Tracer: a.tracer,
 	})
 }
