@@ -13,14 +13,15 @@ COMPOSE   ?= docker compose
 GOTESTFLAGS    ?=
 FUZZTIME       ?= 20s
 CRASH_MESSAGES ?= 20000
+CAMPAIGN_ROWS  ?= 1000000
 BENCHFLAGS     ?=
 
-# The crash test kills processes for minutes; it has a target of its own.
-PACKAGES = $(shell go list ./... | grep -v '/test/crash$$')
+# These take minutes; they have targets of their own.
+PACKAGES = $(shell go list ./... | grep -v '/test/')
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/gupdispatch
@@ -48,9 +49,17 @@ test-real: ## run the tests on a real Redis; needs REDIS_ADDR=host:port
 test-crash: ## kill workers in a loop and count what was lost or doubled (CRASH_MESSAGES=20000)
 	CRASH_MESSAGES=$(CRASH_MESSAGES) go test ./test/crash/... -count=1 -timeout 20m -v
 
+.PHONY: test-campaign
+test-campaign: ## pause a campaign, kill its worker twice, and account for every row (CAMPAIGN_ROWS=1000000)
+	CAMPAIGN_ROWS=$(CAMPAIGN_ROWS) go test ./test/campaign/... -count=1 -timeout 60m -v
+
 .PHONY: bench
 bench: ## measure speed, pace and memory, side by side with a bare asynq server
 	go run ./bench $(BENCHFLAGS)
+
+.PHONY: bench-api
+bench-api: ## measure the REST API with wrk and curl (SECONDS_EACH=10, ROWS=1000000)
+	./bench/api/run
 
 .PHONY: demo
 demo: build ## see it all at once: embedded Redis, simulator, worker and web UI
@@ -63,9 +72,10 @@ lint: ## check formatting, vet and linters
 	golangci-lint run ./...
 
 .PHONY: openapi
-openapi: ## write docs/openapi.json anew; where npx is, lint it, too
+openapi: ## write docs/openapi.json anew; where npx is, lint it with Redocly and Spectral
 	go test ./httpapi -run TestOpenAPIIsInTheDocs -update
 	! command -v npx >/dev/null || npx --yes @redocly/cli@2.77.0 lint docs/openapi.json
+	! command -v npx >/dev/null || npx --yes @stoplight/spectral-cli@6.15.0 lint --fail-severity warn docs/openapi.json
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (20s)

@@ -232,6 +232,13 @@ func TestRowsAreRejectedAndTheRestGoesOn(t *testing.T) {
 		require.EqualValues(t, 8, done.Rejected)
 		require.EqualValues(t, 1212, done.Lines)
 		s.balanced()
+		var kept []string
+		require.NoError(t, Rejected(t.Context(), s.ledger, s.sender, "odd", func(r Rejection) error { kept = append(kept, r.Error()); return nil }))
+		slices.SortFunc(rejected, func(a, b Rejection) int { return int(a.Line - b.Line) })
+		require.Len(t, kept, len(rejected))
+		for i, r := range rejected {
+			require.Equal(t, r.Error(), kept[i], "in the order of the file")
+		}
 
 		dry, again, err := s.take(s.definition("other"), b.String(), func(f *File) { f.DryRun = true })
 		require.NoError(t, err)
@@ -308,18 +315,56 @@ func TestAnotherFileIsNotTheRestOfThisOne(t *testing.T) {
 		})
 		require.ErrorIs(t, err, stopped)
 		require.Equal(t, message.CampaignIngesting, s.get("c").Status)
-		var changed *headerError
+		var changed *FileError
 		_, _, err = s.take(s.definition("c"), strings.Replace(people(1500), "Asha 3\n", "Asha 4\n", 1))
 		require.ErrorAs(t, err, &changed)
 		_, _, err = s.take(s.definition("c"), people(10))
 		require.ErrorAs(t, err, &changed)
 		s.step()
 		require.Empty(t, s.queue(), "nothing is sent before the whole file was read")
-		s.pass(2 * readerLease)
-		done, _, err := s.take(s.definition("c"), people(1500))
+		done, _, err := s.take(s.definition("c"), people(1500), func(f *File) { f.Waiting = func(time.Duration) { t.Error("whoever read it has said that it ended") } })
 		require.NoError(t, err)
 		require.EqualValues(t, 1500, done.Accepted)
 		require.NotZero(t, done.Before)
+		s.balanced()
+	})
+}
+
+// Chunks are bounded by bytes, too, so that long lines do not fill the memory of whoever reads them.
+func TestLongLinesMakeSmallChunks(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, redistest.Embedded(t))
+	file := strings.ReplaceAll(people(100), "\n", ","+strings.Repeat("x", 40<<10)+"\n")
+	done, _, err := s.take(s.definition("c"), file)
+	require.NoError(t, err)
+	require.EqualValues(t, 100, done.Accepted)
+	require.EqualValues(t, 4, s.get("c").Chunks)
+	s.balanced()
+}
+
+// A process that was killed says nothing: the next one waits until its time is over, and says that it does.
+func TestWhoeverWasKilledIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb)
+		d := s.definition("c")
+		text, err := d.Encode()
+		require.NoError(t, err)
+		_, _, err = s.ledger.CreateCampaign(t.Context(), ledger.NewCampaign{Sender: s.sender, ID: "c", Definition: text, Template: template, Priority: d.Priority})
+		require.NoError(t, err)
+		_, err = s.ledger.AddRows(t.Context(), ledger.CampaignChunk{Sender: s.sender, ID: "c", Owner: "killed", Lease: readerLease, Lines: 0, Sum: "0"})
+		require.NoError(t, err)
+		told := 0
+		done, _, err := s.take(d, people(5), func(f *File) {
+			f.Waiting = func(atMost time.Duration) {
+				require.Equal(t, readerLease, atMost)
+				told++
+				s.pass(readerLease)
+			}
+		})
+		require.NoError(t, err)
+		require.EqualValues(t, 5, done.Accepted)
+		require.Equal(t, 1, told)
 		s.balanced()
 	})
 }

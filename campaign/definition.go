@@ -32,6 +32,35 @@ type Definition struct {
 	InDoubt  message.OnInDoubt `json:"on_in_doubt,omitempty"`
 }
 
+// Sender is what a campaign has to know of its sender.
+type Sender struct {
+	Name            string
+	Region          string  // in which national numbers are read; empty takes international ones only
+	Timezone        string  // of a window that names none
+	Rate            float64 // messages per second
+	DailyRecipients int     // within 24 hours; 0: any number
+}
+
+// Complete fills in what a definition leaves to its sender, and does what Normalise does.
+func (s Sender) Complete(d *Definition, now time.Time) error {
+	d.Sender = s.Name
+	switch {
+	case d.Window == "":
+		d.Zone = ""
+	case d.Zone == "":
+		d.Zone = s.Timezone
+	}
+	err := d.Normalise(now)
+	if d.Rate <= s.Rate {
+		return err
+	}
+	var problems gupshup.FieldErrors
+	if err != nil && !errors.As(err, &problems) {
+		return err
+	}
+	return append(problems, gupshup.FieldError{Field: "rate", Problem: fmt.Sprintf("is above the sender's own, %v: leave it out, or write less", s.Rate)})
+}
+
 // NewID makes an id for a campaign that has none.
 func NewID() string { return "c" + strings.ToLower(message.NewID()[:15]) }
 
@@ -59,7 +88,9 @@ func (d *Definition) Normalise(now time.Time) error {
 	if d.Rate < 0 || d.Rate != d.Rate {
 		bad("rate", "must be messages per second, above 0")
 	}
-	if _, err := ParseWindow(d.Window, d.Zone); err != nil {
+	if _, err := ParseWindow("", d.Zone); err != nil {
+		bad("timezone", "%s", err)
+	} else if _, err := ParseWindow(d.Window, d.Zone); err != nil {
 		bad("window", "%s", err)
 	}
 	switch d.InDoubt {

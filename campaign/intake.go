@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	chunkLines  = 1000            // lines of a file in one chunk
+	chunkLines  = 1000            // lines of a file in one chunk, at most
+	chunkBytes  = 1 << 20         // and their bytes: some chunks are in memory at a time
 	readerLease = 5 * time.Second // how long a file's reader keeps others out after its last chunk
 	busyPause   = 250 * time.Millisecond
 	retryMemory = 30 * time.Second // when it is worth trying again with a full Redis
@@ -39,6 +40,7 @@ type File struct {
 	DryRun   bool                  // read and check only
 	Reject   func(Rejection) error // told of each row that is not sent to, before its chunk is taken in; nil: nobody is
 	Progress func(Taken)           // told after each chunk; nil: nobody is
+	Waiting  func(time.Duration)   // told once if somebody else may still read the file, and how long that is waited for; nil: nobody is
 }
 
 // Taken tells how far a file was read, and what came of it.
@@ -73,17 +75,14 @@ func (e *StrictError) Error() string {
 // definition and file, it goes on where it was. Nothing is sent before the whole file was read.
 func (in *Intake) Take(ctx context.Context, d Definition, f File) (Taken, error) {
 	t := &taking{Intake: in, form: NewForm(d), file: f, owner: message.NewID(), done: Taken{ID: d.ID}}
-	if f.DryRun {
-		t.seen = map[uint64]bool{}
-		return t.done, t.readAll(ctx)
+	err := t.readAll(ctx)
+	if err != nil && t.begun {
+		t.leave(ctx)
 	}
-	if err := t.begin(ctx); err != nil || t.done.Existing {
+	if err != nil || f.DryRun || t.done.Existing {
 		return t.done, err
 	}
-	if err := t.readAll(ctx); err != nil {
-		return t.done, err
-	}
-	err := patient(ctx, func() (err error) {
+	err = t.patient(ctx, func() (err error) {
 		t.done.Status, err = in.Ledger.ReadyCampaign(ctx, d.Sender, d.ID, t.owner, t.done.Lines)
 		return err
 	})
@@ -92,6 +91,13 @@ func (in *Intake) Take(ctx context.Context, d Definition, f File) (Taken, error)
 	}
 	// What is left here the expander drops.
 	return t.done, in.Ledger.ForgetNumbers(ctx, d.Sender, d.ID)
+}
+
+// leave lets the next call go on at once. Should it fail, that one waits for a few seconds.
+func (t *taking) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = t.Ledger.LeaveCampaign(ctx, t.form.Sender, t.form.ID, t.owner)
 }
 
 // taking is one call of Take.
@@ -103,10 +109,16 @@ type taking struct {
 	done  Taken
 	sum   string          // over the lines of the earlier call
 	seen  map[uint64]bool // of a dry run: what was read
+	begun bool            // the campaign may take rows
+	told  bool            // that somebody else may read the file
 }
 
-// begin creates the campaign, or finds out how far it was read.
+// begin creates the campaign, or finds out how far it was read. A file that is of no use leaves no campaign behind.
 func (t *taking) begin(ctx context.Context) error {
+	if t.file.DryRun {
+		t.seen = map[uint64]bool{}
+		return nil
+	}
 	d := t.form.Definition
 	text, err := d.Encode()
 	if err != nil {
@@ -120,6 +132,7 @@ func (t *taking) begin(ctx context.Context) error {
 	}
 	t.done.Status = c.Status
 	if isNew {
+		t.begun = true
 		return nil
 	}
 	if same, err := sameCampaign(c.Definition, d); err != nil || !same {
@@ -131,6 +144,8 @@ func (t *taking) begin(ctx context.Context) error {
 		t.done.Existing = true
 	case c.Status.Ended():
 		return &ledger.IntakeError{Status: c.Status}
+	default:
+		t.begun = true
 	}
 	return nil
 }
@@ -157,7 +172,7 @@ type batch struct {
 	checked  chan struct{} // closed when what follows is there
 	rows     []Row
 	packed   []byte
-	rejected []Rejection
+	rejected []Rejection // all of them, once the ledger has said which rows it has already
 }
 
 // readAll reads the file and takes its chunks in. Lines are checked on all cores, and taken in in their order.
@@ -166,23 +181,24 @@ func (t *taking) readAll(parent context.Context) error {
 	defer cancel()
 	in := newLines(t.file.In)
 	check, order := make(chan *batch), make(chan *batch, 2*runtime.GOMAXPROCS(0))
-	ready := make(chan reader, 1)
-	var group sync.WaitGroup
+	ready, begun := make(chan reader), make(chan struct{})
 	// Not waited for: a terminal or a pipe may keep it waiting for as long as it likes, and only the input's end can end that.
-	go t.read(ctx, in, ready, check, order)
+	go t.read(ctx, in, ready, begun, check, order)
+	var r reader
+	select {
+	case r = <-ready:
+	case b := <-order:
+		return b.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := t.begin(ctx); err != nil || t.done.Existing {
+		return err
+	}
+	close(begun)
+	var group sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		group.Go(func() {
-			var r reader
-			select {
-			case known, ok := <-ready:
-				if !ok {
-					return
-				}
-				r = known
-				ready <- r // for the next one
-			case <-ctx.Done():
-				return
-			}
 			for {
 				select {
 				case b, ok := <-check:
@@ -227,7 +243,7 @@ func (t *taking) readAll(parent context.Context) error {
 var crcTable = crc64.MakeTable(crc64.ECMA)
 
 // read cuts the file into batches. The last one it sends has only an error, which may be io.EOF.
-func (t *taking) read(ctx context.Context, in *lines, ready chan reader, check, order chan<- *batch) {
+func (t *taking) read(ctx context.Context, in *lines, ready chan<- reader, begun <-chan struct{}, check, order chan<- *batch) {
 	send := func(b *batch) bool {
 		if b.err == nil {
 			select {
@@ -253,11 +269,19 @@ func (t *taking) read(ctx context.Context, in *lines, ready chan reader, check, 
 	}
 	r, err := t.reader(next)
 	if err != nil {
-		close(ready)
 		send(&batch{err: err})
 		return
 	}
-	ready <- r
+	select {
+	case ready <- r:
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-begun:
+	case <-ctx.Done():
+		return
+	}
 	fail := func(err error) { send(&batch{err: err}) }
 	for in.number < t.done.Before {
 		if _, err := next(); err != nil {
@@ -272,12 +296,12 @@ func (t *taking) read(ctx context.Context, in *lines, ready chan reader, check, 
 	for {
 		b := &batch{checked: make(chan struct{})}
 		var err error
-		for int64(len(b.lines)) < chunkLines {
+		for size := 0; len(b.lines) < chunkLines && size < chunkBytes; {
 			var l line
 			if l, err = next(); err != nil {
 				break
 			}
-			b.lines = append(b.lines, l)
+			b.lines, size = append(b.lines, l), size+len(l.text)
 		}
 		if b.last, b.sum = in.number, sumText(sum); b.last > t.done.Before && (len(b.lines) > 0 || in.number == 1) && !send(b) {
 			return
@@ -292,7 +316,7 @@ func (t *taking) read(ctx context.Context, in *lines, ready chan reader, check, 
 func sumText(sum uint64) string { return strconv.FormatUint(sum, 16) }
 
 func (t *taking) changed() error {
-	return &headerError{fmt.Sprintf("the file is not the one that the first %d lines of this campaign were read from: give the same one, or another campaign id", t.done.Before)}
+	return &FileError{fmt.Sprintf("the file is not the one that the first %d lines of this campaign were read from: give the same one, or another campaign id", t.done.Before)}
 }
 
 // reader reads the header, if the format has one.
@@ -303,11 +327,11 @@ func (t *taking) reader(next func() (line, error)) (reader, error) {
 	header, err := next()
 	switch {
 	case errors.Is(err, io.EOF):
-		return nil, &headerError{"the file is empty: its first line must be a header that names the column of the numbers to"}
+		return nil, &FileError{"the file is empty: its first line must be a header that names the column of the numbers to"}
 	case err != nil:
 		return nil, err
 	case header.err != nil:
-		return nil, &headerError{"the header, line 1, " + header.err.Error()}
+		return nil, &FileError{"the header, line 1, " + header.err.Error()}
 	}
 	return newCSVReader(header.text, t.form.Columns)
 }
@@ -382,7 +406,9 @@ func (t *taking) take(ctx context.Context, b *batch) error {
 		if len(clashes) == 0 {
 			break
 		}
-		if err := t.reject(ctx, b.without(clashes)); err != nil {
+		more := b.without(clashes)
+		b.rejected = append(b.rejected, more...)
+		if err := t.reject(ctx, more); err != nil {
 			return err
 		}
 	}
@@ -401,12 +427,12 @@ func (t *taking) accepted(b *batch) {
 func (t *taking) add(ctx context.Context, b *batch) (clashes []ledger.Clash, err error) {
 	chunk := ledger.CampaignChunk{
 		Sender: t.form.Sender, ID: t.form.ID, Owner: t.owner, Lease: readerLease, After: t.done.Lines, Lines: b.last, Sum: b.sum,
-		Rejected: t.done.Rejected, Packed: b.packed, Rows: make([]ledger.CampaignRow, len(b.rows)),
+		Rejected: t.done.Rejected, Packed: b.packed, Rows: make([]ledger.CampaignRow, len(b.rows)), Rejections: packRejections(b.rejected),
 	}
 	for i, r := range b.rows {
 		chunk.Rows[i] = ledger.CampaignRow{To: r.To, ID: r.ID}
 	}
-	err = patient(ctx, func() (err error) {
+	err = t.patient(ctx, func() (err error) {
 		clashes, err = t.Ledger.AddRows(ctx, chunk)
 		return err
 	})
@@ -414,13 +440,17 @@ func (t *taking) add(ctx context.Context, b *batch) (clashes []ledger.Clash, err
 }
 
 // patient repeats what is refused because another process reads the file: it may have been killed a moment ago, and its time runs out.
-func patient(ctx context.Context, try func() error) error {
+func (t *taking) patient(ctx context.Context, try func() error) error {
 	for waited := time.Duration(0); ; waited += busyPause {
 		err := try()
 		var refused *ledger.IntakeError
 		if !errors.As(err, &refused) || refused.Status != "" || waited > readerLease {
 			return err
 		}
+		if !t.told && t.file.Waiting != nil {
+			t.file.Waiting(readerLease)
+		}
+		t.told = true
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -26,6 +26,9 @@ type ReportLine struct {
 	UpdatedAt time.Time
 }
 
+// ErrForgotten says that a campaign ended so long ago that its rows are kept no longer.
+var ErrForgotten = errors.New("its rows are kept no longer (ledger.retention); how many came to what is still known")
+
 // reportRows is how many rows are asked for at a time.
 const reportRows = 200
 
@@ -37,7 +40,7 @@ func Report(ctx context.Context, l *ledger.Ledger, sender, id string, visit func
 		return err
 	}
 	if c.Forgotten {
-		return fmt.Errorf("the rows of campaign %s are kept no longer (ledger.retention); `campaign show` still tells how many came to what", id)
+		return ErrForgotten
 	}
 	d, err := DecodeDefinition(c.Definition)
 	if err != nil {
@@ -84,6 +87,34 @@ func reportSome(ctx context.Context, l *ledger.Ledger, c ledger.Campaign, chunk 
 		}
 		if err := visit(line); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// Rejected tells which lines were rejected, in their order, and why. It holds one chunk at a time. While the file is still being read it
+// tells of what was read.
+func Rejected(ctx context.Context, l *ledger.Ledger, sender, id string, visit func(Rejection) error) error {
+	c, err := l.GetCampaign(ctx, sender, id)
+	if err != nil {
+		return err
+	}
+	if c.Forgotten {
+		return ErrForgotten
+	}
+	for chunk := range c.RejectedIn {
+		lines, err := l.CampaignRejections(ctx, sender, id, chunk)
+		if err != nil {
+			return err
+		}
+		rejected, err := unpackRejections(lines)
+		if err != nil {
+			return err
+		}
+		for _, r := range rejected {
+			if err := visit(r); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -1,10 +1,14 @@
 package campaign
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/gupdispatch/gupdispatch/ledger"
 )
 
 // Row is one recipient.
@@ -80,3 +84,30 @@ type Rejection struct {
 }
 
 func (r Rejection) Error() string { return fmt.Sprintf("line %d: %s", r.Line, r.Reason) }
+
+// packRejections makes a chunk of them, nil of none.
+func packRejections(rejected []Rejection) []byte {
+	if len(rejected) == 0 {
+		return nil
+	}
+	slices.SortFunc(rejected, func(a, b Rejection) int { return cmp.Compare(a.Line, b.Line) })
+	lines := make([]string, len(rejected))
+	for i, r := range rejected {
+		lines[i] = strconv.FormatInt(r.Line, 10) + "\t" + strings.ReplaceAll(r.Reason, "\n", " ")
+	}
+	return ledger.PackChunk(lines)
+}
+
+// unpackRejections reads what packRejections wrote.
+func unpackRejections(lines []string) ([]Rejection, error) {
+	rejected := make([]Rejection, len(lines))
+	for i, text := range lines {
+		number, reason, _ := strings.Cut(text, "\t")
+		n, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			return nil, errRow
+		}
+		rejected[i] = Rejection{Line: n, Reason: reason}
+	}
+	return rejected, nil
+}

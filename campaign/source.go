@@ -86,10 +86,10 @@ type reader interface {
 	read(text []byte) (fields, error)
 }
 
-// headerError is a file that cannot be used at all.
-type headerError struct{ text string }
+// FileError says why a file cannot be used at all.
+type FileError struct{ text string }
 
-func (e *headerError) Error() string { return e.text }
+func (e *FileError) Error() string { return e.text }
 
 // csvReader knows the columns of a CSV file by its header.
 type csvReader struct {
@@ -109,23 +109,23 @@ func newCSVReader(header []byte, columns []string) (*csvReader, error) {
 	}
 	names, err := r.split(string(header))
 	if err != nil {
-		return nil, &headerError{"the header, line 1: " + err.Error()}
+		return nil, &FileError{"the header, line 1: " + err.Error()}
 	}
 	for i := range names {
 		names[i] = strings.TrimSpace(names[i])
 		if slices.Contains(names[:i], names[i]) {
-			return nil, &headerError{fmt.Sprintf("the header, line 1: column %d has the same name as another one", i+1)}
+			return nil, &FileError{fmt.Sprintf("the header, line 1: column %d has the same name as another one", i+1)}
 		}
 	}
 	r.width = len(names)
 	r.to, r.id, r.media = slices.Index(names, columnTo), slices.Index(names, columnID), slices.Index(names, columnMedia)
 	if r.to < 0 {
-		return nil, &headerError{"the file has no column named to: its first line must be a header that names the column of the numbers to"}
+		return nil, &FileError{"the file has no column named to: its first line must be a header that names the column of the numbers to"}
 	}
 	for _, c := range columns {
 		at := slices.Index(names, c)
 		if at < 0 {
-			return nil, &headerError{fmt.Sprintf("the file has no column {%s}: name a column of the header, or add this one", c)}
+			return nil, &FileError{fmt.Sprintf("the file has no column {%s}: name a column of the header, or add this one", c)}
 		}
 		r.values = append(r.values, at)
 	}

@@ -97,13 +97,15 @@ func TestScriptsMayRunTwice(t *testing.T) {
 		rows := []Row{{Line: 2, To: "919811111111", Values: []string{"A"}}, {Line: 3, To: "919811111112", ID: "own", Values: []string{"B"}}}
 		chunk := ledger.CampaignChunk{
 			Sender: s.sender, ID: "c", Owner: "me", Lease: time.Second, Lines: 3, Packed: ledger.PackChunk(encodeRows(rows)),
-			Rows: []ledger.CampaignRow{{To: "919811111111"}, {To: "919811111112", ID: "own"}},
+			Rows:     []ledger.CampaignRow{{To: "919811111111"}, {To: "919811111112", ID: "own"}},
+			Rejected: 1, Rejections: packRejections([]Rejection{{Line: 1, Reason: "a test"}}),
 		}
 		for range 2 {
 			clashes, err := s.ledger.AddRows(t.Context(), chunk)
 			require.NoError(t, err)
 			require.Empty(t, clashes)
 			require.EqualValues(t, 2, s.balanced().Accepted)
+			require.EqualValues(t, 1, s.get("c").RejectedIn)
 		}
 		other := chunk
 		other.Owner, other.After, other.Lines = "you", 3, 4
@@ -232,12 +234,7 @@ func TestReplayAfterTheCampaign(t *testing.T) {
 		_, _, err := s.take(d, people(1))
 		require.NoError(t, err)
 		s.step()
-		c := s.claim("c.2")
-		require.Equal(t, ledger.Send, c.Verdict)
-		_, err = s.ledger.Commit(t.Context(), ledger.Commit{
-			Sender: s.sender, ID: "c.2", Attempt: c.Attempt, Outcome: ledger.OutcomeRefused, Next: message.Dead, Spends: true, Code: "1002", Class: "recipient",
-		})
-		require.NoError(t, err)
+		s.dies("c.2")
 		s.step()
 		require.Equal(t, message.CampaignCompleted, s.get("c").Status)
 		s.pass(48 * time.Hour)
@@ -247,4 +244,36 @@ func TestReplayAfterTheCampaign(t *testing.T) {
 		require.EqualValues(t, 1, s.get("c").Counts[message.Submitted])
 		s.balanced()
 	})
+}
+
+// Of a cancelled campaign nothing is sent any more, also if a person asks for it: that is said, rather than done and undone.
+func TestNoReplayAfterACancellation(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb)
+		_, _, err := s.take(s.definition("c"), people(2))
+		require.NoError(t, err)
+		s.step()
+		s.dies("c.2")
+		s.steer("c", message.CampaignCancel)
+		_, err = s.ledger.Replay(t.Context(), s.sender, "c.2", 1)
+		var cancelled *ledger.CampaignCancelledError
+		require.ErrorAs(t, err, &cancelled)
+		require.ErrorContains(t, err, "campaign c was cancelled")
+		rec, err := s.ledger.Get(t.Context(), s.sender, "c.2")
+		require.NoError(t, err)
+		require.Equal(t, message.Dead, rec.Status)
+		s.balanced()
+	})
+}
+
+// dies makes a dead letter of a message.
+func (s *site) dies(id string) {
+	s.t.Helper()
+	c := s.claim(id)
+	require.Equal(s.t, ledger.Send, c.Verdict)
+	_, err := s.ledger.Commit(s.t.Context(), ledger.Commit{
+		Sender: s.sender, ID: id, Attempt: c.Attempt, Outcome: ledger.OutcomeRefused, Next: message.Dead, Spends: true, Code: "1002", Class: "recipient",
+	})
+	require.NoError(s.t, err)
 }

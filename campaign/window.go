@@ -1,7 +1,7 @@
 package campaign
 
 import (
-	"fmt"
+	"errors"
 	"math"
 	"strings"
 	"time"
@@ -17,7 +17,7 @@ type Window struct {
 // ParseWindow reads a window such as 09:00-21:00 in a zone such as Asia/Kolkata; "" is always, and no zone is UTC.
 func ParseWindow(text, zone string) (w Window, err error) {
 	if w.zone, err = time.LoadLocation(zone); err != nil || zone == "Local" {
-		return w, fmt.Errorf("the zone %q is unknown: write it as Asia/Kolkata", zone)
+		return w, errors.New("is no zone that is known: write it as Asia/Kolkata")
 	}
 	if text == "" {
 		return w, nil
@@ -27,7 +27,7 @@ func ParseWindow(text, zone string) (w Window, err error) {
 		w.to, err = minuteOf(to)
 	}
 	if !ok || err != nil || w.from == w.to {
-		return Window{}, fmt.Errorf("%q is no part of a day: write it as 09:00-21:00", text)
+		return Window{}, errors.New("is no part of a day: write it as 09:00-21:00")
 	}
 	return w, nil
 }

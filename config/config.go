@@ -93,12 +93,19 @@ type HTTP struct {
 	APIRate int      `koanf:"api_rate"` // requests a second of each API key and process; 0 is any number
 	Allow   Networks `koanf:"allow"`    // where requests of the REST API may come from; none means from everywhere
 	UIUsers []UIUser `koanf:"ui_users"`
-	TLSCert string   `koanf:"tls_cert"` // file of the certificate and its chain; "" speaks plain HTTP
-	TLSKey  string   `koanf:"tls_key"`  // file of its key
+	// SessionKeyEnv names the variable with the key that signs logins. Replicas that share it accept each other's; "" makes a new key at
+	// each start, and a login is good for one process.
+	SessionKeyEnv string `koanf:"session_key_env"`
+	TLSCert       string `koanf:"tls_cert"` // file of the certificate and its chain; "" speaks plain HTTP
+	TLSKey        string `koanf:"tls_key"`  // file of its key
 	// TrustedProxies are the reverse proxies whose X-Forwarded-For is believed: for allow and callback_allow, and for whom a login is
 	// counted against.
 	TrustedProxies Networks `koanf:"trusted_proxies"`
+	SessionKey     Secret   `koanf:"-"` // the value of SessionKeyEnv, not set when that variable is empty
 }
+
+// MinSessionKey is how long the session key must be at least, in bytes: as long as what SHA-256, which it is used with, gives.
+const MinSessionKey = 32
 
 // APIKey is one bearer token of the REST API.
 type APIKey struct {

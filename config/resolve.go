@@ -17,7 +17,7 @@ type secret struct {
 }
 
 func (c *Config) httpSecrets() []secret {
-	var all []secret
+	all := []secret{{"http.session_key_env", c.HTTP.SessionKeyEnv, &c.HTTP.SessionKey}}
 	for i := range c.HTTP.APIKeys {
 		k := &c.HTTP.APIKeys[i]
 		all = append(all, secret{"http.api_keys[" + k.Name + "].key_env", k.KeyEnv, &k.Key})
@@ -97,21 +97,27 @@ func (c *Config) CheckSenderKeys() error {
 	return problems.err()
 }
 
-// CheckHTTPSecrets reports every API key, password and callback token whose variable is not set. Commands that open the HTTP API need it.
-func (c *Config) CheckHTTPSecrets() error { return checkSet(c.httpSecrets()) }
+// CheckHTTPSecrets reports every API key, password, callback token and session key whose variable is not set, and a session key that is
+// too short. Commands that open the HTTP API need it.
+func (c *Config) CheckHTTPSecrets() error {
+	problems := checkSet(c.httpSecrets())
+	if n := len(c.HTTP.SessionKey.Reveal()); n > 0 && n < MinSessionKey {
+		problems.add("http.session_key_env", "make one with: openssl rand -hex 32", "the key has %d bytes, and needs at least %d", n, MinSessionKey)
+	}
+	return problems.err()
+}
 
 // CheckSecrets reports the passwords of Redis and its Sentinels whose variables are not set. Whoever connects needs them.
-func (r Redis) CheckSecrets() error { return checkSet(r.secrets()) }
+func (r Redis) CheckSecrets() error { return checkSet(r.secrets()).err() }
 
 // CheckNotifySecrets reports every secret of notify_url and alerts.url whose variable is not set. Commands that notify need it.
-func (c *Config) CheckNotifySecrets() error { return checkSet(c.notifySecrets()) }
+func (c *Config) CheckNotifySecrets() error { return checkSet(c.notifySecrets()).err() }
 
-func checkSet(secrets []secret) error {
-	var problems Problems
+func checkSet(secrets []secret) (problems Problems) {
 	for _, s := range secrets {
 		if s.variable != "" && !s.value.IsSet() {
 			problems.add(s.key, "set that variable for this process", "the environment variable %s is not set", show(s.variable))
 		}
 	}
-	return problems.err()
+	return problems
 }

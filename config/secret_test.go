@@ -64,6 +64,16 @@ func TestSecretsThatAreNotSet(t *testing.T) {
 	require.Contains(t, missing.Error(), `"SHOP_KEY" is not set`)
 	require.NoError(t, cfg.CheckNotifySecrets())
 
+	cfg, problems = load(t, "http: {session_key_env: KEY}"+aSender, "KEY=short")
+	require.Empty(t, problems)
+	require.ErrorAs(t, cfg.CheckHTTPSecrets(), &missing)
+	require.Contains(t, missing.Error(), "http.session_key_env: the key has 5 bytes, and needs at least 32")
+	require.NotContains(t, missing.Error(), "short")
+	cfg, problems = load(t, "http: {session_key_env: KEY}"+aSender, "KEY=0123456789abcdef0123456789abcdef")
+	require.Empty(t, problems)
+	require.NoError(t, cfg.CheckHTTPSecrets())
+	require.Equal(t, "0123456789abcdef0123456789abcdef", cfg.HTTP.SessionKey.Reveal())
+
 	cfg, problems = load(t, aSender+"    notify_url: https://shop.example\n    notify_secret_env: NOTIFY")
 	require.Empty(t, problems)
 	require.ErrorAs(t, cfg.CheckNotifySecrets(), &missing)

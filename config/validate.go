@@ -109,6 +109,9 @@ func (p *Problems) http(h HTTP) {
 		keys = append(keys, k.Name)
 		p.variable(at+".key_env", k.KeyEnv, "the variable that holds this bearer token")
 	}
+	if h.SessionKeyEnv != "" {
+		p.variable("http.session_key_env", h.SessionKeyEnv, "the variable that holds the key")
+	}
 	for i, u := range h.UIUsers {
 		at := p.name("http.ui_users", i, u.Name, users)
 		users = append(users, u.Name)

@@ -16,6 +16,10 @@ import (
 // ErrClosed is what Wait returns once the gate is closed: no slot was spent.
 var ErrClosed = errors.New("flow: the gate is closed")
 
+// Used is the part of the rate at which slots are given. What leaves on time does not all arrive on time: the hundredth that is kept back keeps
+// a second in which more of it arrives below the rate, see docs/decisions/0007.
+const Used = 0.99
+
 // reserveTimeout bounds one reservation on clients that heed contexts; others are bounded by their own timeouts.
 const reserveTimeout = 2 * time.Second
 
@@ -77,6 +81,7 @@ func NewGate(rdb redis.UniversalClient, cfg GateConfig) *Gate {
 		panic(err)
 	}
 	cfg.Burst = max(1, cfg.Burst)
+	cfg.Rate *= Used
 	return newGate(newRedisReserver(rdb, cfg.Sender, cfg.Rate, cfg.Burst), cfg)
 }
 

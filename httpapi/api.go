@@ -18,6 +18,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
 
+	"github.com/gupdispatch/gupdispatch/campaign"
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
 	"github.com/gupdispatch/gupdispatch/producer"
@@ -37,22 +38,16 @@ const (
 
 // API is what the REST API needs. Its zero value is of no use: all but Allow, Rate and Keys are required.
 type API struct {
-	Keys     []APIKey       // without any, every request is refused
-	Allow    []netip.Prefix // where requests may come from; none: everywhere
-	Rate     int            // requests a second and key; 0: any number
-	Senders  []APISender
+	Keys     []APIKey          // without any, every request is refused
+	Allow    []netip.Prefix    // where requests may come from; none: everywhere
+	Rate     int               // requests a second and key; 0: any number
+	Senders  []campaign.Sender // of whose messages, numbers and campaigns the API is asked
 	Ledger   *ledger.Ledger
 	Producer Accepter
 	// Sender shows one of Senders.
 	Sender func(ctx context.Context, name string) (view.Sender, error)
 	// Replay makes a dead letter a queued message again and brings it to the workers. Its errors are those of Ledger.Replay.
 	Replay func(ctx context.Context, letter ledger.Record) error
-}
-
-// APISender is a sender of whose messages and numbers the API is asked.
-type APISender struct {
-	Name   string
-	Region string // ISO region in which national numbers are read; empty takes international ones only
 }
 
 // Accepter takes messages in; *producer.Producer does.
@@ -67,31 +62,35 @@ type api struct {
 	limit   *limiter // nil: none
 	proxies proxies
 	redis   redis.UniversalClient
+	room    *ledger.Room
 	now     func() time.Time
 	log     *zap.Logger
 	mux     *http.ServeMux
 	huma    huma.API
+
+	uploads  uploads
+	stopping context.Context // ends when the server is to stop; long requests end with it
+	stop     context.CancelFunc
 }
 
-func newAPI(opts Options) (*api, error) {
+func newAPI(opts Options, pages pages) (*api, error) {
 	if o := opts.API; len(o.Senders) == 0 || o.Ledger == nil || o.Producer == nil || o.Sender == nil || o.Replay == nil {
 		return nil, errors.New("option API is incomplete: Senders, Ledger, Producer, Sender and Replay are required")
-	}
-	pages, err := loadPages()
-	if err != nil {
-		return nil, err
 	}
 	keys, err := newKeyring(opts.API.Keys)
 	if err != nil {
 		return nil, err
 	}
 	a := &api{API: *opts.API, keys: keys, proxies: opts.TrustedProxies, redis: opts.Redis, now: opts.Now, log: opts.Log, mux: http.NewServeMux()}
+	a.room, a.uploads = ledger.NewRoom(opts.Redis), newUploads()
+	a.stopping, a.stop = context.WithCancel(context.Background())
 	if a.Rate > 0 {
 		a.limit = newLimiter(a.Rate, time.Second/time.Duration(a.Rate), max(1, len(a.Keys)))
 	}
 	a.huma = humago.New(a.mux, humaConfig())
 	a.messages()
 	a.batch()
+	a.campaigns()
 	a.deadLetters()
 	a.senders()
 	a.templates()
@@ -174,6 +173,7 @@ var problemTexts = map[int]string{
 	http.StatusUnauthorized:          "No API key, or one that is not known",
 	http.StatusForbidden:             "The client's address may not use the API, or its key may not do this",
 	http.StatusNotFound:              "There is no such thing",
+	http.StatusRequestTimeout:        "The request did not come to its end in time",
 	http.StatusConflict:              "It contradicts what is there already",
 	http.StatusRequestEntityTooLarge: "The body is too large",
 	http.StatusUnsupportedMediaType:  "The body is not declared as application/json",
@@ -240,6 +240,8 @@ func (a *api) problemOf(ctx context.Context, err error) *problem {
 		p = newProblem(http.StatusConflict, "not cancelled: "+late.Error())
 		p.MessageStatus = late.Status
 		return p
+	case campaignProblem(err) != nil:
+		return campaignProblem(err)
 	case errors.Is(err, ledger.ErrNotFound):
 		return newProblem(http.StatusNotFound, "there is no such message: it was never accepted, or its record was retired")
 	case errors.As(err, &full):
@@ -309,16 +311,16 @@ func (a *api) some(name string) ([]string, error) {
 }
 
 // one is the sender that a request changes something of: it may be left out if there is only one.
-func (a *api) one(name string) (APISender, error) {
+func (a *api) one(name string) (campaign.Sender, error) {
 	if name == "" && len(a.Senders) == 1 {
 		return a.Senders[0], nil
 	}
-	i := slices.IndexFunc(a.Senders, func(s APISender) bool { return s.Name == name })
+	i := slices.IndexFunc(a.Senders, func(s campaign.Sender) bool { return s.Name == name })
 	switch {
 	case name == "":
-		return APISender{}, wrong("sender", "is missing: there are several senders, so name one")
+		return campaign.Sender{}, wrong("sender", "is missing: there are several senders, so name one")
 	case i < 0:
-		return APISender{}, wrong("sender", "is not a configured sender")
+		return campaign.Sender{}, wrong("sender", "is not a configured sender")
 	}
 	return a.Senders[i], nil
 }

@@ -28,6 +28,7 @@ type deadPosition struct {
 type replayRequest struct {
 	Sender         string `json:"sender,omitempty" doc:"only this sender's"`
 	Code           string `json:"code,omitempty" doc:"only those with this code, such as 1002 or IN_DOUBT"`
+	Campaign       string `json:"campaign,omitempty" doc:"only those of the campaign with this id"`
 	Since          string `json:"since,omitempty" format:"date-time" doc:"only those that died then or later"`
 	Until          string `json:"until,omitempty" format:"date-time" doc:"only those that died then or earlier"`
 	ID             string `json:"id,omitempty" doc:"only the dead letter with this id"`
@@ -57,10 +58,11 @@ type replayed struct {
 func (a *api) deadLetters() {
 	const tag, path = "dead letters", "/v1/dead-letters"
 	type listing struct {
-		Sender string    `query:"sender" doc:"only this sender's"`
-		Code   string    `query:"code" doc:"only those with this code, such as 1002 or IN_DOUBT"`
-		Since  time.Time `query:"since" doc:"only those that died then or later"`
-		Until  time.Time `query:"until" doc:"only those that died then or earlier"`
+		Sender   string    `query:"sender" doc:"only this sender's"`
+		Code     string    `query:"code" doc:"only those with this code, such as 1002 or IN_DOUBT"`
+		Campaign string    `query:"campaign" doc:"only those of the campaign with this id"`
+		Since    time.Time `query:"since" doc:"only those that died then or later"`
+		Until    time.Time `query:"until" doc:"only those that died then or earlier"`
 		RevealQuery
 		PageQuery
 	}
@@ -70,7 +72,7 @@ func (a *api) deadLetters() {
 		if err = joined(err, in.allowed(ctx)); err != nil {
 			return nil, err
 		}
-		q := ledger.DeadFilter{Code: in.Code, Since: in.Since, Until: in.Until}
+		q := ledger.DeadFilter{Code: in.Code, Campaign: in.Campaign, Since: in.Since, Until: in.Until}
 		var begin deadPosition
 		if err := in.from(&begin); err != nil {
 			return nil, err
@@ -160,10 +162,10 @@ func (a *api) chosen(ctx context.Context, q *replayRequest) (letters []ledger.Re
 			err = p
 		}
 		return []ledger.Record{rec}, false, err
-	case !q.All && q.Sender == "" && q.Code == "" && since.IsZero() && until.IsZero():
-		return nil, false, wrong("all", "is missing: choose by id, sender, code, since or until, or say all")
+	case !q.All && q.Sender == "" && q.Code == "" && q.Campaign == "" && since.IsZero() && until.IsZero():
+		return nil, false, wrong("all", "is missing: choose by id, sender, code, campaign, since or until, or say all")
 	}
-	for letter, err := range a.Ledger.DeadOf(ctx, senders, ledger.DeadFilter{Code: q.Code, Since: since, Until: until}) {
+	for letter, err := range a.Ledger.DeadOf(ctx, senders, ledger.DeadFilter{Code: q.Code, Campaign: q.Campaign, Since: since, Until: until}) {
 		switch {
 		case err != nil:
 			return nil, false, err
@@ -188,9 +190,10 @@ func (a *api) replay(ctx context.Context, rec ledger.Record, q replayRequest) (l
 	err = a.Replay(ctx, rec)
 	var notDead *ledger.NotDeadError
 	var suppressed *ledger.SuppressedError
+	var cancelled *ledger.CampaignCancelledError
 	switch {
-	case errors.As(err, &suppressed):
-		return suppressed.Error(), nil
+	case errors.As(err, &suppressed), errors.As(err, &cancelled):
+		return err.Error(), nil
 	case errors.Is(err, ledger.ErrNotFound), errors.As(err, &notDead):
 		return "it is no dead letter any more", nil
 	}

@@ -37,7 +37,7 @@ func (a *api) document(pages pages) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = w.Write(page.Bytes())
 	})
-	a.mux.HandleFunc("GET "+pathDocsStyle, pages.style)
+	a.mux.HandleFunc("GET "+pathDocsStyle, pages.asset("login.css", "text/css; charset=utf-8"))
 }
 
 // docChapter is a tag with its operations, as the page shows them.
@@ -76,20 +76,31 @@ func docOperationOf(doc *huma.OpenAPI, op *huma.Operation) docOperation {
 		d.Fields = append(d.Fields, docField{Name: p.Name, Where: p.In, Kind: kindOf(p.Schema), Text: p.Description})
 	}
 	if op.RequestBody != nil {
-		body := resolve(doc, op.RequestBody.Content["application/json"].Schema)
-		for _, name := range sortedKeys(body.Properties) {
-			field := body.Properties[name]
-			f := docField{Name: name, Where: "body", Kind: kindOf(field), Text: field.Description}
-			if slices.Contains(body.Required, name) {
-				f.Kind += ", required"
-			}
-			d.Fields = append(d.Fields, f)
+		for _, media := range sortedKeys(op.RequestBody.Content) { // there is one
+			d.Fields = append(d.Fields, bodyFields(doc, op.RequestBody.Content[media].Schema, "body")...)
 		}
 	}
 	for _, status := range sortedKeys(op.Responses) {
 		d.Answers = append(d.Answers, docField{Name: status, Text: op.Responses[status].Description})
 	}
 	return d
+}
+
+// bodyFields are the fields of a body, or of a part of a form.
+func bodyFields(doc *huma.OpenAPI, schema *huma.Schema, where string) (fields []docField) {
+	body := resolve(doc, schema)
+	for _, name := range sortedKeys(body.Properties) {
+		field := body.Properties[name]
+		f := docField{Name: name, Where: where, Kind: kindOf(field), Text: field.Description}
+		if slices.Contains(body.Required, name) {
+			f.Kind += ", required"
+		}
+		fields = append(fields, f)
+		if name == partCampaign && where == "body" && field.Ref != "" {
+			fields = append(fields, bodyFields(doc, field, "part "+name)...)
+		}
+	}
+	return fields
 }
 
 func resolve(doc *huma.OpenAPI, s *huma.Schema) *huma.Schema {

@@ -35,6 +35,9 @@ type MessageRef struct {
 	Sender string `query:"sender" doc:"the sender, where several use one id"`
 }
 
+// maxIdempotencyKey is how long an Idempotency-Key may be.
+const maxIdempotencyKey = 255
+
 // RevealQuery asks for whole phone numbers.
 type RevealQuery struct {
 	Reveal bool `query:"reveal" doc:"show whole phone numbers, for keys that may see them"`

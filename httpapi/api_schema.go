@@ -80,10 +80,11 @@ func (a *api) describe() {
 		Title: "gupdispatch", Version: "1",
 		Description: "Hand WhatsApp messages over; each reaches Gupshup once, at the right pace, and its end is known. Errors are problems (RFC 9457). " +
 			"Every answer has an X-Request-Id, yours if you sent one.",
+		Contact: &huma.Contact{Name: "gupdispatch", URL: "https://github.com/gupdispatch/gupdispatch"},
 		License: &huma.License{Name: "MIT", Identifier: "MIT"},
 	}
 	doc.Servers = []*huma.Server{{URL: "/", Description: "this server"}}
-	for _, tag := range []string{"messages", "dead letters", "senders", "templates", "suppressions"} {
+	for _, tag := range []string{"messages", "campaigns", "dead letters", "senders", "templates", "suppressions"} {
 		doc.Tags = append(doc.Tags, &huma.Tag{Name: tag, Description: tagTexts[tag]})
 	}
 	doc.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
@@ -96,7 +97,12 @@ func (a *api) describe() {
 		if !strings.HasSuffix(name, "Request") && !strings.HasSuffix(name, "Object") {
 			s.AdditionalProperties = nil // answers may get more fields one day
 		}
-		enumerate(s, "status", message.Statuses)
+		if strings.Contains(name, "Campaign") {
+			enumerate(s, "status", message.CampaignStatuses)
+		} else {
+			enumerate(s, "status", message.Statuses)
+		}
+		enumerate(s, "campaign_status", message.CampaignStatuses)
 		enumerate(s, "message_status", message.Statuses)
 		enumerate(s, "priority", message.Priorities)
 	}
@@ -110,6 +116,7 @@ func (a *api) describe() {
 
 var tagTexts = map[string]string{
 	"messages":     "Hand messages over, ask what became of them, take them back",
+	"campaigns":    "One template to many people, from a file",
 	"dead letters": "Messages that came to a terminal failure",
 	"senders":      "WhatsApp numbers: their pace, and holds that keep them from sending",
 	"templates":    "Holds that keep templates from being sent",

@@ -82,22 +82,31 @@ func (a *api) senders() {
 		if err := a.known(in.Name); err != nil {
 			return nil, err
 		}
-		all, err := a.Ledger.Holds(ctx, in.Name)
+		out, err := a.release(ctx, in.Name)
 		if err != nil {
 			return nil, err
 		}
-		if _, err := a.Ledger.Release(ctx, in.Name, ""); err != nil {
-			return nil, err
-		}
-		restored, err := flow.Restore(ctx, a.redis, in.Name)
-		if err != nil {
-			return nil, err
-		}
-		own, _ := view.SplitHolds(all)
-		out := view.Released{Sender: in.Name, Released: view.HoldsOf(own), Restored: restored}
-		out.Waiting = view.WaitingFor(all, out.Released...)
 		return ok(out), nil
 	})
+}
+
+// release ends the holds of a sender, and gives it its rate back.
+func (a *api) release(ctx context.Context, sender string) (view.Released, error) {
+	all, err := a.Ledger.Holds(ctx, sender)
+	if err != nil {
+		return view.Released{}, err
+	}
+	if _, err := a.Ledger.Release(ctx, sender, ""); err != nil {
+		return view.Released{}, err
+	}
+	restored, err := flow.Restore(ctx, a.redis, sender)
+	if err != nil {
+		return view.Released{}, err
+	}
+	own, _ := view.SplitHolds(all)
+	out := view.Released{Sender: sender, Released: view.HoldsOf(own), Restored: restored}
+	out.Waiting = view.WaitingFor(all, out.Released...)
+	return out, nil
 }
 
 // known refuses senders that are not configured.

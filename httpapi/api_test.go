@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/gupdispatch/gupdispatch/campaign"
 	"github.com/gupdispatch/gupdispatch/internal/redistest"
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
@@ -50,7 +51,7 @@ func newCounter(t *testing.T, rdb *redis.Client, change func(*Options)) *counter
 		Listen: "127.0.0.1:0", Redis: rdb, Registry: prometheus.NewRegistry(), Log: zap.New(core), WithoutUI: true,
 		API: &API{
 			Keys:    []APIKey{{Name: "shop", Key: shopKey}, {Name: "desk", Key: deskKey, Reveal: true}},
-			Senders: []APISender{{Name: c.first, Region: "IN"}, {Name: c.also}},
+			Senders: []campaign.Sender{{Name: c.first, Region: "IN", Rate: 20}, {Name: c.also, Rate: 20}},
 			Ledger:  c.books, Producer: p,
 			Sender: func(_ context.Context, name string) (view.Sender, error) { return view.Sender{Name: name}, nil },
 			Replay: func(ctx context.Context, rec ledger.Record) error {

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
-	"strings"
 
 	"go.uber.org/zap"
 
@@ -44,7 +43,9 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(context.WithValue(r.Context(), visitKey{}, v))
 	seen := &seenWriter{ResponseWriter: w}
 	defer func() {
-		if failed := recover(); failed != nil {
+		failed := recover()
+		aborted := failed == http.ErrAbortHandler //nolint:errorlint // what net/http asks for is this very value
+		if failed != nil && !aborted {
 			a.log.Error("http.panic", zap.String("request_id", v.id), zap.String("panic", fmt.Sprint(failed)), zap.ByteString("stack", debug.Stack()))
 			if seen.status == 0 {
 				writeProblem(seen, http.StatusInternalServerError, "a mistake of ours: look into the log for this request's X-Request-Id")
@@ -53,6 +54,9 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.log.Info("http.request", zap.String("request_id", v.id), zap.String("key", v.key.name()), zap.Stringer("client", a.proxies.client(r)),
 			zap.String("method", r.Method), zap.String("path", maskNumbers(r.URL.Path)), zap.Int("status", seen.status),
 			zap.Int64("bytes", seen.bytes), zap.Duration("took", a.now().Sub(begun)))
+		if aborted { // an answer that is not complete: net/http closes the connection
+			panic(http.ErrAbortHandler)
+		}
 	}()
 	if p := a.admit(r, v); p != nil {
 		p.write(seen)
@@ -86,15 +90,17 @@ func (a *api) admit(r *http.Request, v *visit) (p *problem) {
 			return newProblem(http.StatusTooManyRequests, detail).retry(wait)
 		}
 	}
-	if r.Method == http.MethodPost && r.ContentLength != 0 && !isJSON(r.Header.Get("Content-Type")) {
+	if r.Method != http.MethodPost || r.ContentLength == 0 {
+		return nil
+	}
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	switch {
+	case r.URL.Path == pathCampaigns && kind != "multipart/form-data":
+		return newProblem(http.StatusUnsupportedMediaType, "send a form, and say so in the header Content-Type: multipart/form-data; see /docs")
+	case r.URL.Path != pathCampaigns && kind != "application/json":
 		return newProblem(http.StatusUnsupportedMediaType, "send JSON, and say so in the header Content-Type: application/json")
 	}
 	return nil
-}
-
-func isJSON(contentType string) bool {
-	kind, _, err := mime.ParseMediaType(contentType)
-	return err == nil && strings.EqualFold(kind, "application/json")
 }
 
 // refuseUnknown answers for a path or a method that there is not; handler is the mux's own answer.

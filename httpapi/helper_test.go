@@ -20,6 +20,13 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/gupdispatch/gupdispatch/campaign"
+	"github.com/gupdispatch/gupdispatch/gupshup"
+	"github.com/gupdispatch/gupdispatch/ledger"
+	"github.com/gupdispatch/gupdispatch/message"
+	"github.com/gupdispatch/gupdispatch/producer"
+	"github.com/gupdispatch/gupdispatch/view"
 )
 
 const (
@@ -81,9 +88,35 @@ func newHouse(t *testing.T, change func(*Options)) *house {
 	if change != nil {
 		change(&opts)
 	}
+	if opts.API == nil {
+		opts.API = deskOf(t, opts.Redis, "demo", "other")
+	}
 	server, err := New(opts)
 	require.NoError(t, err)
 	return &house{T: t, server: server, redis: mini, client: client, clock: now, log: logs}
+}
+
+// deskOf is what the pages and the API need of these senders, over a Redis.
+func deskOf(t *testing.T, rdb redis.UniversalClient, senders ...string) *API {
+	t.Helper()
+	books := ledger.New(rdb, ledger.Config{})
+	desk := &API{
+		Ledger: books,
+		Sender: func(_ context.Context, name string) (view.Sender, error) { return view.Sender{Name: name}, nil },
+		Replay: func(ctx context.Context, rec ledger.Record) error {
+			_, err := books.Replay(ctx, rec.Sender, rec.ID, rec.Generation)
+			return err
+		},
+	}
+	var known []producer.Sender
+	for _, s := range senders {
+		known = append(known, producer.Sender{Name: s})
+		desk.Senders = append(desk.Senders, campaign.Sender{Name: s, Rate: 20})
+	}
+	p, err := producer.New(producer.Config{Redis: rdb, Senders: known})
+	require.NoError(t, err)
+	desk.Producer = p
+	return desk
 }
 
 // answer is a response with its body read.
@@ -131,6 +164,23 @@ func (h *house) as(name string) func(*http.Request) {
 	in := h.logIn(name, password, "")
 	require.Equal(h, http.StatusSeeOther, in.StatusCode, in.text)
 	return cookie(in.session())
+}
+
+// archiveDead puts the task of a dead letter "m-1" into the archive of the queue.
+func (h *house) archiveDead() {
+	h.Helper()
+	books, ctx := h.server.opts.API.Ledger, context.Background()
+	_, errs := books.Accept(ctx, []message.Message{{
+		ID: "m-1", Sender: "demo", To: "919876543210", Priority: message.Critical, Content: gupshup.Content{Message: gupshup.Text{Text: "Hello"}},
+	}})
+	require.NoError(h, errs[0])
+	_, err := books.Claim(ctx, ledger.ClaimRequest{Sender: "demo", ID: "m-1", Generation: 1, Token: "run", Lease: time.Minute})
+	require.NoError(h, err)
+	_, err = books.Commit(ctx, ledger.Commit{
+		Sender: "demo", ID: "m-1", Attempt: 1, Outcome: ledger.OutcomeRefused, Next: message.Dead, Spends: true, Code: "1008", Class: gupshup.ClassConsent,
+	})
+	require.NoError(h, err)
+	h.archive("m-1:1", `{"sender":"demo","id":"m-1","generation":1}`)
 }
 
 // archive puts one task into the archive of the queue, as a dead letter is.

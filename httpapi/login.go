@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
+	"github.com/gupdispatch/gupdispatch/auditlog"
 )
 
 const (
@@ -34,22 +34,22 @@ type login struct {
 	sessions *sessions
 	pages    pages
 	proxies  proxies
+	audit    *audit
 	byClient *limiter
 	byName   *limiter
 	now      func() time.Time
-	log      *zap.Logger
 }
 
-func newLogin(opts Options, users *directory, sessions *sessions, pages pages) *login {
+func newLogin(opts Options, users *directory, sessions *sessions, pages pages, audit *audit) *login {
 	return &login{
 		users:    users,
 		sessions: sessions,
 		pages:    pages,
 		proxies:  opts.TrustedProxies,
+		audit:    audit,
 		byClient: newLimiter(clientBurst, clientInterval, maxCounted),
 		byName:   newLimiter(nameBurst, nameInterval, maxCounted),
 		now:      opts.Now,
-		log:      opts.Log,
 	}
 }
 
@@ -72,7 +72,7 @@ func (l *login) enter(w http.ResponseWriter, r *http.Request) {
 	}
 	name, password, next := r.PostForm.Get("name"), r.PostForm.Get("password"), safeNext(r.PostForm.Get("next"))
 	if wait := l.wait(r, name); wait > 0 {
-		l.note(r, name, "limited")
+		l.note(r, name, http.StatusTooManyRequests, "too many attempts")
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 		l.refuse(w, http.StatusTooManyRequests, next, "Too many attempts. Please wait a minute and try again.")
 		return
@@ -82,17 +82,20 @@ func (l *login) enter(w http.ResponseWriter, r *http.Request) {
 	}
 	a, proven := l.users.verify(r.Context(), name, password)
 	if !proven {
-		l.note(r, name, "refused")
+		l.note(r, name, http.StatusUnauthorized, "name or password is wrong")
 		l.refuse(w, http.StatusUnauthorized, next, "Name or password is wrong.")
 		return
 	}
-	l.note(r, name, "ok")
+	l.note(r, name, http.StatusOK, "")
 	l.sessions.start(w, r, a)
 	http.Redirect(w, r, next, http.StatusSeeOther)
 }
 
 // leave ends the session.
 func (l *login) leave(w http.ResponseWriter, r *http.Request) {
+	if _, a, in := l.sessions.of(r); in {
+		l.audit.note(r, a, auditlog.ActionLogout, "", http.StatusOK, "")
+	}
 	l.sessions.end(w, r)
 	http.Redirect(w, r, "/ui/login", http.StatusSeeOther)
 }
@@ -113,29 +116,26 @@ func (l *login) refuse(w http.ResponseWriter, status int, next, message string) 
 	l.pages.send(w, status, "login", pageData{Next: next, Error: message})
 }
 
-// note logs an attempt. A name nobody has is not written: people type their
+// note notes an attempt. A name nobody has is not written: people type their
 // password into the wrong field.
-func (l *login) note(r *http.Request, name, outcome string) {
-	if _, known := l.users.accounts[name]; !known {
-		name = "(unknown)"
+func (l *login) note(r *http.Request, name string, status int, why string) {
+	a, known := l.users.accounts[name]
+	if !known {
+		a.name = "(unknown)"
 	}
-	l.log.Info("ui.login",
-		zap.String("user", name),
-		zap.Stringer("client", l.proxies.client(r)),
-		zap.String("outcome", outcome),
-	)
+	l.audit.note(r, a, auditlog.ActionLogin, "", status, why)
 }
 
-// safeNext returns where to go after the login: a path of the web UI, and
-// nothing that leaves this site, whatever a link claimed.
+// safeNext returns where to go after the login: a page of ours or of the web UI,
+// and nothing that leaves this site, whatever a link claimed.
 func safeNext(next string) string {
 	u, err := url.Parse(next)
 	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || strings.Contains(next, `\`) {
 		return uiHome
 	}
 	clean := path.Clean(u.Path)
-	inside := strings.HasPrefix(clean, uiHome) && !strings.HasPrefix(clean, "/ui/log") && !strings.HasPrefix(clean+"/", uiAPI)
-	if !inside {
+	queues := strings.HasPrefix(clean, uiHome) && !strings.HasPrefix(clean, "/ui/log") && !strings.HasPrefix(clean+"/", uiAPI)
+	if !queues && !isConsole(clean) {
 		return uiHome
 	}
 	return (&url.URL{Path: clean, RawQuery: u.RawQuery}).String()

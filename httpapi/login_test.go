@@ -41,11 +41,14 @@ func TestLogin(t *testing.T) {
 			}
 			require.Nil(t, res.session())
 			require.Contains(t, res.text, "Name or password is wrong.")
-			lines := h.log.FilterMessage("ui.login").All()
+			lines := h.log.FilterMessage("ui.action").All()
 			require.Len(t, lines, 1)
-			require.Contains(t, []any{"ops", "desk", "(unknown)"}, lines[0].ContextMap()["user"])
-			require.Equal(t, "refused", lines[0].ContextMap()["outcome"])
-			require.Len(t, lines[0].ContextMap(), 3, "user, client and outcome, and no more")
+			line := lines[0].ContextMap()
+			require.Contains(t, []any{"ops", "desk", "(unknown)"}, line["user"])
+			require.Equal(t, "login", line["action"])
+			require.Equal(t, "refused", line["outcome"])
+			require.Equal(t, "name or password is wrong", line["detail"])
+			require.Empty(t, line["target"])
 		})
 	}
 }
@@ -114,7 +117,7 @@ func TestCookie(t *testing.T) {
 			require.NotNil(t, c)
 			require.True(t, c.HttpOnly)
 			require.Equal(t, http.SameSiteStrictMode, c.SameSite)
-			require.Equal(t, "/ui", c.Path)
+			require.Equal(t, "/", c.Path)
 			require.Equal(t, tt.secure, c.Secure)
 			require.Zero(t, c.MaxAge)
 			require.Empty(t, c.Domain)

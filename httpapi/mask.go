@@ -1,8 +1,13 @@
 package httpapi
 
 import (
+	"encoding/json"
+	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/gupdispatch/gupdispatch/message"
+	"github.com/gupdispatch/gupdispatch/notify"
 )
 
 // suspect finds what may be a phone number: a run of 7 or more digits, or a
@@ -57,4 +62,55 @@ func isDigit(c rune) bool { return '0' <= c && c <= '9' }
 // or hold nothing but digits.
 func isUUID(match string) bool {
 	return !strings.HasPrefix(match, "+") && strings.Contains(match, "-")
+}
+
+// showPayload shows the payload of a task of ours, field by field: what it should not hold it does not show, and free texts are masked.
+// Ids and times, which may have many digits, are shown as they are. Other applications' payloads are theirs.
+func showPayload(kind string, payload []byte) string {
+	var err error
+	var shown any
+	switch kind {
+	case message.TaskType:
+		var t message.Task
+		err = json.Unmarshal(payload, &t)
+		t.To = maskNumbers(t.To)
+		shown = t
+	case notify.TaskType:
+		var e notify.Event
+		err = json.Unmarshal(payload, &e)
+		e.Reason = maskNumbers(e.Reason)
+		shown = e
+	case notify.AlertType:
+		var a notify.Alert
+		err = json.Unmarshal(payload, &a)
+		a.Note, a.By = maskNumbers(a.Note), maskNumbers(a.By)
+		shown = a
+	}
+	if shown == nil || err != nil {
+		return fmt.Sprintf("%d bytes, not shown: this is no task of gupdispatch's", len(payload))
+	}
+	text, err := json.Marshal(shown)
+	if err != nil {
+		return "not shown: " + err.Error()
+	}
+	return string(text)
+}
+
+// identifier is one word with a letter in it, as messageIds are.
+var identifier = regexp.MustCompile(`^[A-Za-z0-9._=+/-]*[A-Za-z][A-Za-z0-9._=+/-]*$`)
+
+// showResult shows what a finished task left: Gupshup's messageId.
+func showResult(result []byte) string {
+	if text := string(result); identifier.MatchString(text) {
+		return text
+	}
+	return maskNumbers(string(result))
+}
+
+// lastError is the field of asynqmon's answers with the error of a task. In the text of another field its quotes would be escaped.
+var lastError = regexp.MustCompile(`"error_message":"(?:[^"\\]|\\.)*"`)
+
+// maskErrors masks the errors in an answer of asynqmon's.
+func maskErrors(answer []byte) []byte {
+	return lastError.ReplaceAllFunc(answer, func(field []byte) []byte { return []byte(maskNumbers(string(field))) })
 }

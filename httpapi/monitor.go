@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"regexp"
 	"strings"
 
 	"github.com/hibiken/asynqmon"
@@ -36,15 +37,11 @@ func newMonitor(client redis.UniversalClient, readOnly bool, bar *template.Templ
 	return monitor{
 		bar: bar,
 		asynqmon: asynqmon.New(asynqmon.Options{
-			RootPath:     uiRoot,
-			RedisConnOpt: sharedRedis{client},
-			PayloadFormatter: asynqmon.PayloadFormatterFunc(func(kind string, payload []byte) string {
-				return maskNumbers(asynqmon.DefaultPayloadFormatter(kind, payload))
-			}),
-			ResultFormatter: asynqmon.ResultFormatterFunc(func(kind string, result []byte) string {
-				return maskNumbers(asynqmon.DefaultResultFormatter(kind, result))
-			}),
-			ReadOnly: readOnly,
+			RootPath:         uiRoot,
+			RedisConnOpt:     sharedRedis{client},
+			PayloadFormatter: asynqmon.PayloadFormatterFunc(showPayload),
+			ResultFormatter:  asynqmon.ResultFormatterFunc(func(_ string, result []byte) string { return showResult(result) }),
+			ReadOnly:         readOnly,
 		}),
 	}
 }
@@ -60,18 +57,22 @@ func (m monitor) serve(w http.ResponseWriter, r *http.Request, a account) {
 		return
 	}
 	if strings.HasPrefix(r.URL.Path, uiAPI) || strings.HasPrefix(r.URL.Path, uiStatic) {
-		writeProblem(w, http.StatusNotFound, "the web UI has no such path")
+		say(w, r, http.StatusNotFound, noSuchPath)
 		return
 	}
 	m.sendPage(w, out.page.Bytes(), a)
 }
 
-// sendPage adds the bar to asynqmon's page, which knows of no logins.
+// elsewhere is what asynqmon's page would fetch from other sites, and its manifest, which browsers ask for without a login.
+var elsewhere = regexp.MustCompile(`<link rel="(?:stylesheet" href="https?:|manifest")[^>]*>`)
+
+// sendPage adds the bar to asynqmon's page, which knows of no logins, and takes out what would be fetched from elsewhere.
 func (m monitor) sendPage(w http.ResponseWriter, page []byte, a account) {
 	var bar bytes.Buffer
 	// The template is ours and writes to memory: a test runs it.
 	_ = m.bar.Execute(&bar, pageData{Name: a.name, Role: a.role})
 	end := []byte("</body>")
+	page = elsewhere.ReplaceAllLiteral(page, nil)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_, _ = w.Write(bytes.Replace(page, end, append(bar.Bytes(), end...), 1))
 }
@@ -104,6 +105,11 @@ func (p *pageCatcher) Write(b []byte) (int, error) {
 	}
 	if p.page != nil {
 		return p.page.Write(b)
+	}
+	if strings.HasPrefix(p.path, uiAPI) {
+		// asynqmon masks payloads and results through us, and forgets what failed. It writes an answer in one piece.
+		_, err := p.ResponseWriter.Write(maskErrors(b))
+		return len(b), err
 	}
 	return p.ResponseWriter.Write(b)
 }

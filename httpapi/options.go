@@ -35,8 +35,8 @@ type Options struct {
 	// yes.
 	Ready []Check
 
-	// UIUsers are the people who may log in to the web UI. Without any, /ui/
-	// says how to configure them and shows nothing else.
+	// UIUsers are the people who may log in to the web UI and our own pages.
+	// Without any, /ui/ says how to configure them and shows nothing else.
 	UIUsers []UIUser
 
 	// WithoutUI leaves the web UI out: /ui/ is not found. For a process that
@@ -62,8 +62,12 @@ type Options struct {
 	// authenticates by itself: Gupshup has no login.
 	Callbacks http.Handler
 
-	// API is the REST API, on /v1/, /openapi.json and /docs; nil leaves it out.
+	// API is the REST API, on /v1/, /openapi.json and /docs; nil leaves it out, and with it our own pages on /, and acting in the web UI: they
+	// stand on the same.
 	API *API
+
+	// Campaigns is what the pages need of campaigns; nil leaves them out.
+	Campaigns CampaignDesk
 
 	// TLSCert and TLSKey are the files of the certificate, with its chain, and of its key. They
 	// are read again when they change. Empty: plain HTTP.

@@ -5,7 +5,9 @@ import (
 	"embed"
 	"fmt"
 	"html/template"
+	"math"
 	"net/http"
+	"strconv"
 )
 
 //go:embed page
@@ -16,7 +18,6 @@ var pageFiles embed.FS
 type pages struct {
 	html *template.Template
 	bar  *template.Template
-	css  []byte
 }
 
 // pageData is what a page may show. The zero value is the empty login form.
@@ -28,15 +29,29 @@ type pageData struct {
 }
 
 func loadPages() (pages, error) {
-	html, err := template.ParseFS(pageFiles, "page/*.html")
+	html, err := template.New("").Funcs(template.FuncMap{
+		"ago": ago, "clock": timeOfDay, "thousands": thousands, "counted": counted, "stamp": stamp, "address": messageAddress,
+		"rate":         func(v float64) string { return strconv.FormatFloat(math.Round(v*10)/10, 'f', -1, 64) },
+		"thousandsInt": func(n int) string { return thousands(int64(n)) }, "sub": func(a, b int) int { return a - b },
+		"nothing": func() map[string]string { return nil },
+		"list":    func(items ...any) []any { return items },
+	}).ParseFS(pageFiles, "page/*.html")
 	if err != nil {
 		return pages{}, fmt.Errorf("parse the pages: %w", err)
 	}
-	css, err := pageFiles.ReadFile("page/login.css")
-	if err != nil {
-		return pages{}, fmt.Errorf("read the style: %w", err)
+	return pages{html: html, bar: html.Lookup("bar")}, nil
+}
+
+// thousands writes a number with commas.
+func thousands(n int64) string {
+	if n < 0 {
+		return "-" + thousands(-n)
 	}
-	return pages{html: html, bar: html.Lookup("bar"), css: css}, nil
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
 }
 
 func (p pages) send(w http.ResponseWriter, status int, name string, data pageData) {
@@ -51,17 +66,23 @@ func (p pages) send(w http.ResponseWriter, status int, name string, data pageDat
 	_, _ = w.Write(page.Bytes())
 }
 
-// style serves the style sheet of the pages, also to those who are not in.
-func (p pages) style(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/css; charset=utf-8")
-	w.Header().Set("Cache-Control", "private, max-age=3600")
-	_, _ = w.Write(p.css)
+// asset serves a style sheet or a script of the pages, also to those who are not in. It is asked for again each time: it is small, and must
+// fit the page.
+func (p pages) asset(name, kind string) http.HandlerFunc {
+	content, err := pageFiles.ReadFile("page/" + name)
+	if err != nil {
+		panic(err) // the file is part of the binary
+	}
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", kind)
+		_, _ = w.Write(content)
+	}
 }
 
 // explainUsers answers everything under /ui while nobody may log in.
 func (p pages) explainUsers(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/ui/login.css" {
-		p.style(w, r)
+		p.asset("login.css", "text/css; charset=utf-8")(w, r)
 		return
 	}
 	p.send(w, http.StatusForbidden, "no_users", pageData{})

@@ -39,6 +39,47 @@ func TestMaskNumbers(t *testing.T) {
 	}
 }
 
+func TestPayloadsAreShownFieldByField(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, kind, payload, want string }{
+		{
+			"a message", "message:send", `{"sender":"demo","id":"m-1","generation":2,"to":"919876543210","template":"t","text":"secret"}`,
+			`{"sender":"demo","id":"m-1","generation":2,"to":"9198******10","template":"t"}`,
+		},
+		{
+			"an event: its id is no phone number", "notify:event",
+			`{"event_id":"1764259200123-0","sender":"demo","id":"m-1","status":"dead","attempt":1,"at":"2026-03-01T09:00:00.000Z",` +
+				`"code":"1002","reason":"919876543210 is not on WhatsApp","text":"secret"}`,
+			`{"event_id":"1764259200123-0","sender":"demo","id":"m-1","status":"dead","attempt":1,"code":"1002",` +
+				`"reason":"9198******10 is not on WhatsApp","at":"2026-03-01T09:00:00.000Z"}`,
+		},
+		{
+			"an alert", "notify:hold",
+			`{"event":"hold.began","event_id":"demo:sender:1764259200123:began","sender":"demo","held":"sender","reason":"by_hand",` +
+				`"note":"call +919876543210","by":"ops","since":"2026-03-01T09:00:00.000Z","at":"2026-03-01T09:00:00.000Z"}`,
+			`{"event":"hold.began","event_id":"demo:sender:1764259200123:began","sender":"demo","held":"sender","reason":"by_hand",` +
+				`"note":"call +9198******10","by":"ops","since":"2026-03-01T09:00:00.000Z","at":"2026-03-01T09:00:00.000Z"}`,
+		},
+		{"not JSON", "message:send", "secret", "6 bytes, not shown: this is no task of gupdispatch's"},
+		{"somebody else's", "mail", `{"text":"secret"}`, "17 bytes, not shown: this is no task of gupdispatch's"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, tt.want, showPayload(tt.kind, []byte(tt.payload)))
+		})
+	}
+	for in, want := range map[string]string{
+		"ee4a68a0-1203-4c85-8dc3-49d0b3226a35": "ee4a68a0-1203-4c85-8dc3-49d0b3226a35", "gBEGkYiEB1VX1234567890": "gBEGkYiEB1VX1234567890",
+		"919876543210": "9198******10", "sent to 919876543210": "sent to 9198******10", "": "",
+	} {
+		require.Equal(t, want, showResult([]byte(in)))
+	}
+	// In a payload, which is a text in the answer, the quotes are escaped: what stands there is no field of the answer.
+	require.Equal(t, `{"error_message":"no \"9198******10\"","payload":"{\"error_message\":\"919876543210\"}"}`,
+		string(maskErrors([]byte(`{"error_message":"no \"919876543210\"","payload":"{\"error_message\":\"919876543210\"}"}`))))
+}
+
 func TestMaskedTwiceIsMaskedOnce(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

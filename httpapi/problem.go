@@ -11,17 +11,18 @@ import (
 
 const problemType = "application/problem+json"
 
-// problem is an error as programs are told of it, in the form of RFC 9457. Errors, ID, Sender, Senders and MessageStatus are members of
-// our own, there where they help.
+// problem is an error as programs are told of it, in the form of RFC 9457. Errors, ID, Senders, MessageStatus and CampaignStatus are
+// members of our own, there where they help.
 type problem struct {
 	Title  string         `json:"title" doc:"what the status means" example:"Unprocessable Entity"`
 	Status int            `json:"status" doc:"the HTTP status" example:"422"`
 	Detail string         `json:"detail,omitempty" doc:"what is wrong, and what to do about it"`
 	Errors []fieldProblem `json:"errors,omitempty" nullable:"false" doc:"each field that is wrong"`
-	ID     string         `json:"id,omitempty" doc:"the id of the message: sent again with it, the message cannot be accepted twice"`
-	// Senders and MessageStatus are for 409.
-	Senders       []string       `json:"senders,omitempty" nullable:"false" doc:"all that have a message with this id: choose one"`
-	MessageStatus message.Status `json:"message_status,omitempty" doc:"of the message that has the id, or that cannot be cancelled"`
+	ID     string         `json:"id,omitempty" doc:"the id of the message or campaign: sent again with it, it cannot be accepted twice"`
+	// The rest is for 409.
+	Senders        []string               `json:"senders,omitempty" nullable:"false" doc:"all that have a message or campaign with this id: choose one"`
+	MessageStatus  message.Status         `json:"message_status,omitempty" doc:"of the message that has the id, or that cannot be cancelled"`
+	CampaignStatus message.CampaignStatus `json:"campaign_status,omitempty" doc:"of the campaign that has the id, or that cannot do so"`
 
 	retryAfter time.Duration
 	headers    http.Header

@@ -34,6 +34,7 @@ type Server struct {
 	opts    Options
 	ready   *readiness
 	handler http.Handler
+	api     *api         // nil: none
 	cert    *certificate // nil: plain HTTP
 
 	mu       sync.Mutex
@@ -48,16 +49,23 @@ func New(opts Options) (*Server, error) {
 	if err = errors.Join(problems, err); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
-	ui, err := newUI(opts, users)
+	pages, err := loadPages()
 	if err != nil {
-		return nil, fmt.Errorf("httpapi: web UI: %w", err)
+		return nil, fmt.Errorf("httpapi: %w", err)
 	}
 	s := &Server{opts: opts, ready: newReadiness(opts)}
-	var rest *api
+	var known books
 	if opts.API != nil {
-		if rest, err = newAPI(opts); err != nil {
+		if s.api, err = newAPI(opts, pages); err != nil {
 			return nil, fmt.Errorf("httpapi: %w", err)
 		}
+		known = opts.API.Ledger
+	}
+	sessions, audit := newSessions(opts, users), newAudit(opts)
+	ui := newUI(opts, users, pages, sessions, audit, known)
+	var desk http.Handler
+	if s.api != nil && len(users.accounts) > 0 {
+		desk = newConsole(opts, pages, sessions, audit, s.api)
 	}
 	if opts.TLSCert != "" {
 		s.cert = &certificate{certFile: opts.TLSCert, keyFile: opts.TLSKey}
@@ -65,12 +73,12 @@ func New(opts Options) (*Server, error) {
 			return nil, fmt.Errorf("httpapi: %w", err)
 		}
 	}
-	s.handler = s.routes(ui, rest)
+	s.handler = s.routes(ui, desk)
 	return s, nil
 }
 
 // routes is the table of everything this server answers.
-func (s *Server) routes(ui http.Handler, rest *api) http.Handler {
+func (s *Server) routes(ui, desk http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", alive)
 	mux.Handle("GET /readyz", s.ready)
@@ -78,14 +86,20 @@ func (s *Server) routes(ui http.Handler, rest *api) http.Handler {
 	if s.opts.Callbacks != nil {
 		mux.Handle("/callbacks/", s.opts.Callbacks)
 	}
-	if rest != nil {
+	if s.api != nil {
 		for _, path := range []string{"/v1/", pathOpenAPI, pathDocs, pathDocsStyle} {
-			mux.Handle(path, rest)
+			mux.Handle(path, s.api)
 		}
 	}
 	if !s.opts.WithoutUI {
 		mux.Handle("/ui", ui)
 		mux.Handle("/ui/", ui)
+		if desk == nil {
+			desk = http.RedirectHandler("/ui/", http.StatusSeeOther)
+		}
+		for _, path := range consolePaths {
+			mux.Handle(path, desk)
+		}
 	}
 	return secureHeaders(mux)
 }
@@ -144,6 +158,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	s.ready.drain()
+	if s.api != nil {
+		s.api.stop() // long requests end now, and say how they are gone on with
+	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 	defer cancel()
 	if err := server.Shutdown(grace); err != nil {

@@ -14,7 +14,7 @@ import (
 
 const (
 	cookieName = "gupdispatch_ui"
-	cookiePath = "/ui"
+	cookiePath = "/" // the web UI below /ui, and our own pages
 
 	// sessionIdle ends a session nobody uses. An open page of the web UI asks
 	// for news every few seconds, which counts as use.
@@ -165,6 +165,14 @@ func (s *sessions) sign(payload string, a account) string {
 	own.Write(a.secret[:])
 	mac := hmac.New(sha256.New, own.Sum(nil))
 	mac.Write([]byte(payload))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// formToken is what the forms of a session carry: another site can make a browser send one, but does not know it. It stays the same for as
+// long as the session lasts, also in another replica.
+func (s *sessions) formToken(got session) string {
+	mac := hmac.New(sha256.New, s.key)
+	mac.Write([]byte("form\x00" + got.ID))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 

@@ -1,12 +1,15 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"net/url"
 	"path"
 	"strings"
 
+	"github.com/hibiken/asynq"
 	"go.uber.org/zap"
 )
 
@@ -21,47 +24,49 @@ type ui struct {
 	acting   monitor // for those who may act
 	looking  monitor // for those who may only look: hides the buttons
 	readOnly bool
-	keep     func(ctx context.Context, queue string) (bool, error)
-	proxies  proxies
+	gate     *gate // nil: there is no ledger, and nobody may act
+	audit    *audit
 	log      *zap.Logger
 }
 
-// newUI builds the handler for /ui and everything below it.
-func newUI(opts Options, users *directory) (http.Handler, error) {
-	pages, err := loadPages()
-	if err != nil {
-		return nil, err
-	}
+// newUI builds the handler for /ui and everything below it. books is nil where there are none.
+func newUI(opts Options, users *directory, pages pages, sessions *sessions, audit *audit, books books) http.Handler {
 	if len(users.accounts) == 0 {
-		return http.HandlerFunc(pages.explainUsers), nil
+		return http.HandlerFunc(pages.explainUsers)
 	}
 	u := &ui{
-		sessions: newSessions(opts, users),
+		sessions: sessions,
 		acting:   newMonitor(opts.Redis, false, pages.bar),
 		looking:  newMonitor(opts.Redis, true, pages.bar),
 		readOnly: opts.UIReadOnly,
-		keep:     opts.KeepPaused,
-		proxies:  opts.TrustedProxies,
+		audit:    audit,
 		log:      opts.Log,
 	}
-	u.login = newLogin(opts, users, u.sessions, pages)
+	if books != nil {
+		u.gate = &gate{books: books, tasks: asynq.NewInspectorFromRedisClient(opts.Redis), keep: opts.KeepPaused}
+	}
+	u.login = newLogin(opts, users, u.sessions, pages, audit)
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ui/login", u.login.show)
 	mux.HandleFunc("POST /ui/login", u.login.enter)
 	mux.HandleFunc("GET /ui/logout", u.login.show)
 	mux.HandleFunc("POST /ui/logout", u.login.leave)
-	mux.HandleFunc("GET /ui/login.css", pages.style)
+	mux.HandleFunc("GET /ui/login.css", pages.asset("login.css", "text/css; charset=utf-8"))
+	mux.HandleFunc("GET /ui/notice.js", pages.asset("notice.js", "text/javascript; charset=utf-8"))
 	mux.HandleFunc("/ui", u.inside)
 	mux.HandleFunc("/ui/", u.inside)
+	return sameOrigin(mux)
+}
 
-	// asynqmon checks no origin: without this, any site an operator visits could
-	// press its buttons. SameSite=Strict guards as well, in another way.
+// sameOrigin refuses whatever another site makes a browser do. asynqmon checks no origin: without this, any site an operator visits could
+// press its buttons. SameSite=Strict guards as well, in another way.
+func sameOrigin(next http.Handler) http.Handler {
 	crossOrigin := http.NewCrossOriginProtection()
 	crossOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeProblem(w, http.StatusForbidden, "the request came from another site: act from the web UI itself")
 	}))
-	return crossOrigin.Handler(mux), nil
+	return crossOrigin.Handler(next)
 }
 
 // inside answers what needs a login.
@@ -83,63 +88,101 @@ func (u *ui) inside(w http.ResponseWriter, r *http.Request) {
 // load, which is nothing for viewers.
 func (u *ui) look(w http.ResponseWriter, r *http.Request, a account) {
 	if a.role != RoleAdmin && path.Clean(r.URL.Path) == uiAPI+"redis_info" {
-		writeProblem(w, http.StatusForbidden, "Redis' INFO is shown to the role admin only")
+		say(w, r, http.StatusForbidden, "Redis' INFO is shown to the role admin only")
 		return
 	}
 	u.monitor(a).serve(w, r, a)
 }
 
-// act serves everything else, and writes one line about it, refused or not:
-// who, what and how it ended, never the body.
+// act serves everything else, and notes it, refused or not: who, what and how it ended, never the body.
 func (u *ui) act(w http.ResponseWriter, r *http.Request, a account) {
 	out := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
-	defer func() {
-		u.log.Info("ui.action",
-			zap.String("user", a.name),
-			zap.String("role", string(a.role)),
-			zap.Stringer("client", u.proxies.client(r)),
-			zap.String("method", r.Method),
-			zap.String("path", r.URL.Path),
-			zap.Int("status", out.status),
-		)
-	}()
+	d, known := readDeed(r.Method, r.URL.Path)
+	done := deedNote{action: d.action(), target: d.target()}
+	if !known {
+		done = deedNote{action: "ui.unknown", target: r.Method + " " + maskNumbers(r.URL.Path)}
+	}
+	defer func() { u.audit.note(r, a, done.action, done.target, out.status, done.detail) }()
+	refused := func(status int, text string) {
+		done.detail = text
+		say(out, r, status, text)
+	}
 	switch {
 	case a.role != RoleAdmin:
-		writeProblem(out, http.StatusForbidden, "the role viewer may look, not act")
+		refused(http.StatusForbidden, "The role viewer may look, not act.")
 	case u.readOnly:
-		writeProblem(out, http.StatusForbidden, "the web UI is configured to be read-only")
+		refused(http.StatusForbidden, "The web UI is configured to be read-only.")
 	case !strings.HasPrefix(r.URL.Path, uiAPI):
 		out.Header().Set("Allow", "GET, HEAD")
-		writeProblem(out, http.StatusMethodNotAllowed, "pages of the web UI can only be read")
+		refused(http.StatusMethodNotAllowed, "pages of the web UI can only be read")
+	case !known:
+		refused(http.StatusNotFound, noSuchPath)
+	case u.gate == nil:
+		refused(http.StatusServiceUnavailable, "This process has no ledger, and so nobody may act here.")
 	default:
-		if u.pause(out, r) {
-			return
-		}
-		r.Body = http.MaxBytesReader(out, r.Body, maxActionBody)
-		u.acting.serve(out, r, a)
+		done.detail = u.deed(out, r, a, d)
 	}
 }
 
-// pause answers a person's Pause of a queue that a hold has paused, as asynqmon
-// answers any other: the queue then stays paused when the hold is over. What is
-// no such request it leaves to asynqmon, and says so with false.
-func (u *ui) pause(w http.ResponseWriter, r *http.Request) bool {
-	rest, found := strings.CutPrefix(r.URL.Path, uiAPI+"queues/")
-	queue, pauses := strings.CutSuffix(rest, ":pause")
-	if u.keep == nil || r.Method != http.MethodPost || !found || !pauses {
-		return false
+// deedNote is what the audit log is told of a deed.
+type deedNote struct{ action, target, detail string }
+
+// deed does what the gate lets be done, and answers. It returns what is worth noting.
+func (u *ui) deed(w http.ResponseWriter, r *http.Request, a account, d deed) (detail string) {
+	// A person who closes the page does not take back what they asked for.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), workTimeout)
+	defer cancel()
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxActionBody))
+	if err != nil {
+		say(w, r, http.StatusBadRequest, "The request could not be read.")
+		return ""
 	}
-	kept, err := u.keep(r.Context(), queue)
+	ruled, err := u.gate.rule(ctx, d, body)
 	switch {
 	case err != nil:
-		u.log.Warn("ui.pause", zap.Error(err))
-		writeProblem(w, http.StatusServiceUnavailable, "Redis did not answer: try again")
-	case kept:
-		w.WriteHeader(http.StatusNoContent)
-	default:
-		return false
+		u.log.Warn("ui.failed", zap.String("action", d.action()), zap.String("target", d.target()), zap.Error(err))
+		say(w, r, http.StatusServiceUnavailable, "Redis did not answer, and it is unknown how much was done. Try again.")
+		return "Redis did not answer"
+	case ruled.text != "":
+		say(w, r, ruled.status, ruled.text)
+		return joinTexts(ruled.text, ruled.detail)
 	}
-	return true
+	if ruled.notice != "" {
+		w.Header().Set(noticeHeader, url.PathEscape(ruled.notice))
+	}
+	switch {
+	case ruled.pass:
+		r = r.WithContext(ctx)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		u.acting.serve(w, r, a)
+	case ruled.body != nil:
+		w.Header().Set("Content-Security-Policy", policyUI)
+		writeBody(w, ruled.status, "application/json", ruled.body)
+	default:
+		w.WriteHeader(ruled.status)
+	}
+	return joinTexts(ruled.notice, ruled.detail)
+}
+
+// noticeHeader carries what the web UI shows beside what asynqmon says of an action; see page/notice.js.
+const noticeHeader = "X-Gupdispatch-Notice"
+
+// noSuchPath answers what asynqmon would answer with its page.
+const noSuchPath = "The web UI has no such path."
+
+func joinTexts(texts ...string) string {
+	return strings.TrimSpace(strings.Join(texts, " "))
+}
+
+// say refuses. asynqmon's script shows the body of an error as it is, so below /ui/api/ it is a text; elsewhere it is a problem, as always.
+func say(w http.ResponseWriter, r *http.Request, status int, text string) {
+	if !strings.HasPrefix(r.URL.Path, uiAPI) {
+		writeProblem(w, status, text)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text)
 }
 
 func (u *ui) monitor(a account) monitor {
@@ -155,7 +198,7 @@ func (u *ui) monitor(a account) monitor {
 func (u *ui) demandLogin(w http.ResponseWriter, r *http.Request) {
 	wantsJSON := strings.HasPrefix(r.URL.Path, uiAPI) || strings.Contains(r.Header.Get("Accept"), "application/json")
 	if wantsJSON || !isRead(r.Method) {
-		writeProblem(w, http.StatusUnauthorized, "log in at /ui/login")
+		say(w, r, http.StatusUnauthorized, "log in at /ui/login")
 		return
 	}
 	to := url.URL{Path: "/ui/login"}

@@ -28,6 +28,7 @@ type Campaign struct {
 	Lines      int64  // of its file that were read
 	Sum        string // over those lines
 	Complete   bool   // the whole file was read
+	RejectedIn int64  // so many chunks of rejections
 	Chunks     int64
 	Chunk      int64 // the next to become messages,
 	Offset     int64 // of which so many rows are already
@@ -96,7 +97,7 @@ func parseCampaign(sender string, r reply) Campaign {
 	f, counts := pairs(r.list(1)), pairs(r.list(2))
 	c := Campaign{
 		ID: r.text(0), Sender: sender, Status: message.CampaignStatus(f["st"]), Reason: f["re"], By: f["by"], Definition: f["def"],
-		Rows: parseInt(f["ro"]), Rejected: parseInt(f["rj"]), Lines: parseInt(f["li"]), Sum: f["ck"], Complete: f["in"] == "1",
+		Rows: parseInt(f["ro"]), Rejected: parseInt(f["rj"]), Lines: parseInt(f["li"]), Sum: f["ck"], Complete: f["in"] == "1", RejectedIn: parseInt(f["jc"]),
 		Chunks: parseInt(f["ch"]), Chunk: parseInt(f["cu"]), Offset: parseInt(f["of"]), Expanded: parseInt(f["xp"]),
 		Counts: map[message.Status]int64{}, CreatedAt: fromMillis(parseInt(f["ca"])), UpdatedAt: fromMillis(parseInt(f["ua"])),
 		StartAt: fromMillis(parseInt(f["sa"])), EndedAt: fromMillis(parseInt(f["en"])), Forgotten: f["ru"] == "1",
@@ -163,6 +164,7 @@ type CampaignChunk struct {
 	Rejected   int64 // of all lines
 	Rows       []CampaignRow
 	Packed     []byte
+	Rejections []byte // packed, too: of these lines
 }
 
 // IntakeError says why rows are not taken in any more.
@@ -177,10 +179,17 @@ func (e *IntakeError) Error() string {
 	return fmt.Sprintf("the campaign is %s and takes no rows: give new ones another campaign id", e.Status)
 }
 
+// MovedError says that another process took more lines in meanwhile.
+type MovedError struct{ Lines int64 }
+
+func (e *MovedError) Error() string {
+	return fmt.Sprintf("lines up to %d were taken in meanwhile, by another process: do the same again to go on", e.Lines)
+}
+
 // AddRows takes a chunk in. With clashes nothing was written: leave those rows out and call again.
 func (l *Ledger) AddRows(ctx context.Context, q CampaignChunk) ([]Clash, error) {
 	args := []any{
-		q.ID, q.Owner, q.Lease.Milliseconds(), q.After, q.Lines, q.Sum, q.Rejected, q.Packed, len(q.Rows),
+		q.ID, q.Owner, q.Lease.Milliseconds(), q.After, q.Lines, q.Sum, q.Rejected, q.Packed, q.Rejections, len(q.Rows),
 	}
 	for _, row := range q.Rows {
 		args = append(args, message.NumberKey(row.To), row.ID)
@@ -206,7 +215,7 @@ func intakeError(r reply) error {
 	case "gone":
 		return ErrNoCampaign
 	case "moved":
-		return fmt.Errorf("lines up to %d were taken in meanwhile, by another process: run the same again to go on", r.number(1))
+		return &MovedError{Lines: r.number(1)}
 	case "closed":
 		return &IntakeError{Status: message.CampaignStatus(r.text(1))}
 	}
@@ -220,6 +229,12 @@ func (l *Ledger) ReadyCampaign(ctx context.Context, sender, id, owner string, li
 		return "", err
 	}
 	return message.CampaignStatus(r.text(1)), intakeError(r)
+}
+
+// LeaveCampaign says that whoever read its file has ended before the file did: another may go on at once.
+func (l *Ledger) LeaveCampaign(ctx context.Context, sender, id, owner string) error {
+	_, err := l.run(ctx, campaignLeaveScript, sender, id, owner)
+	return err
 }
 
 // buckets is how many sets the numbers of a campaign are spread over; campaign_rows.lua has the same.
@@ -363,7 +378,16 @@ func (l *Ledger) ClearCampaign(ctx context.Context, sender, id string, chunk, ro
 
 // CampaignRows reads the rows of a chunk. ErrNoCampaign if there is no such chunk, or no longer.
 func (l *Ledger) CampaignRows(ctx context.Context, sender, id string, chunk int64) ([]string, error) {
-	packed, err := l.rdb.HGet(ctx, campaignKey(sender, id)+":rows", strconv.FormatInt(chunk, 10)).Bytes()
+	return l.campaignChunk(ctx, campaignKey(sender, id)+":rows", chunk)
+}
+
+// CampaignRejections reads a chunk of those that AddRows was told of. ErrNoCampaign as for CampaignRows.
+func (l *Ledger) CampaignRejections(ctx context.Context, sender, id string, chunk int64) ([]string, error) {
+	return l.campaignChunk(ctx, campaignKey(sender, id)+":rejects", chunk)
+}
+
+func (l *Ledger) campaignChunk(ctx context.Context, key string, chunk int64) ([]string, error) {
+	packed, err := l.rdb.HGet(ctx, key, strconv.FormatInt(chunk, 10)).Bytes()
 	if errors.Is(err, redis.Nil) {
 		return nil, ErrNoCampaign
 	}
@@ -379,6 +403,11 @@ func (l *Ledger) Campaigns(ctx context.Context, sender string) ([]Campaign, erro
 	if err != nil {
 		return nil, fmt.Errorf("ledger campaigns: %w", err)
 	}
+	return l.showAll(ctx, sender, ids)
+}
+
+// showAll tells of any number of campaigns, a hundred in a round trip.
+func (l *Ledger) showAll(ctx context.Context, sender string, ids []string) ([]Campaign, error) {
 	var all []Campaign
 	for len(ids) > 0 {
 		n := min(100, len(ids))
@@ -389,6 +418,15 @@ func (l *Ledger) Campaigns(ctx context.Context, sender string) ([]Campaign, erro
 		all, ids = append(all, some...), ids[n:]
 	}
 	return all, nil
+}
+
+// OpenCampaigns lists those that are not over.
+func (l *Ledger) OpenCampaigns(ctx context.Context, sender string) ([]Campaign, error) {
+	ids, err := l.rdb.ZRange(ctx, prefix(sender)+"campaigns:open", 0, -1).Result()
+	if err != nil {
+		return nil, fmt.Errorf("ledger campaigns: %w", err)
+	}
+	return l.showAll(ctx, sender, ids)
 }
 
 // GetCampaign tells of one. ErrNoCampaign if there is none.

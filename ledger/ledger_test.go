@@ -328,6 +328,26 @@ func TestARetryIsClaimedByItsTaskOrByTheSweeper(t *testing.T) {
 	})
 }
 
+func TestARecordTellsWhenItsMessageIsLookedAtNext(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		b := newBook(t, rdb)
+		at := time.Now().Add(time.Hour).Truncate(time.Millisecond)
+		m := b.message("later", message.Default)
+		m.SendAt = at
+		b.accept(m)
+		require.WithinDuration(t, at, b.get("later").DueAt, 0)
+
+		for id, outcome := range map[string]ledger.Commit{"retry": transient, "doubt": doubtful} {
+			b.accept(b.message(id, message.Default))
+			require.Zero(t, b.get(id).DueAt, "it stands in line")
+			c := b.claim(id, 1, "run")
+			b.commit(of(outcome, id, c.Attempt))
+			require.WithinDuration(t, time.Now().Add(outcome.Delay), b.get(id).DueAt, 10*time.Second, id)
+		}
+	})
+}
+
 func TestWhatWasNotSentSpendsNothing(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {

@@ -362,7 +362,7 @@ func (w *world) finish(rt require.TestingT, run *modelRun) {
 	w.drop(run)
 	m.learn(w.get(run.id))
 	m.follow(rt, got.Status)
-	if got.Applied && got.Status == message.InDoubt {
+	if got.Applied && got.Status == message.InDoubt && before != message.InDoubt { // a doubt that others have begun is not theirs to lengthen
 		m.until = w.ahead + doubtWindow
 	}
 	if run.outcome.Outcome == ledger.OutcomeInDoubt && got.Status == message.Queued && got.Applied {

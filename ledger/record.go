@@ -45,6 +45,7 @@ type Record struct {
 	ExpiresAt  time.Time
 	CreatedAt  time.Time
 	UpdatedAt  time.Time
+	DueAt      time.Time // Get only: when it is looked at next, for its time, its retry, the end of its wait or of its doubt; zero if it stands in line
 }
 
 // Attempt is one claim and what it came to.
@@ -60,17 +61,25 @@ type Attempt struct {
 // keeps it back.
 func (l *Ledger) Get(ctx context.Context, sender, id string) (Record, error) {
 	var fields, holds *redis.MapStringStringCmd
+	var due *redis.FloatCmd
 	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		fields, holds = p.HGetAll(ctx, prefix(sender)+"m:"+id), p.HGetAll(ctx, prefix(sender)+"hold")
+		due = p.ZScore(ctx, prefix(sender)+"due", id)
 		return nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, redis.Nil) { // it stands in no due set
 		return Record{}, fmt.Errorf("ledger get: %w", err)
 	}
 	if len(fields.Val()) == 0 {
 		return Record{}, ErrNotFound
 	}
 	rec := parseRecord(sender, id, fields.Val())
+	if at := due.Val(); at > 0 {
+		rec.DueAt = fromMillis(int64(at))
+	}
+	if nb := parseInt(fields.Val()["nb"]); nb > 0 && rec.Status == message.Queued { // its task comes then, the due entry stands behind it
+		rec.DueAt = fromMillis(nb)
+	}
 	if rec.Status == message.Queued && rec.WaitingFor == "" {
 		rec.WaitingFor = keptBackBy(rec, holds.Val())
 	}
@@ -239,8 +248,16 @@ func (e *SuppressedError) Error() string {
 	return fmt.Sprintf("its number is suppressed (%s): take it off the list first, with gupdispatch suppress remove", e.Code)
 }
 
+// CampaignCancelledError says that a dead letter cannot be replayed, because its campaign was cancelled.
+type CampaignCancelledError struct{ Campaign string }
+
+func (e *CampaignCancelledError) Error() string {
+	return fmt.Sprintf("its campaign %s was cancelled, and nothing of it is sent any more: hand the message over anew, with another id", e.Campaign)
+}
+
 // Replay makes a dead letter a queued message again and returns the task it needs. The caller enqueues it. generation is the
-// one that the caller saw in the dead letter's record. ErrNotFound or *NotDeadError if it is none, *SuppressedError if it would not be sent.
+// one that the caller saw in the dead letter's record. ErrNotFound or *NotDeadError if it is none, *SuppressedError or
+// *CampaignCancelledError if it would not be sent.
 func (l *Ledger) Replay(ctx context.Context, sender, id string, generation int) (Requeued, error) {
 	r, err := l.run(ctx, replayScript, sender, id, generation)
 	if err != nil {
@@ -270,6 +287,8 @@ func deadOnly(r reply) error {
 		return &NotDeadError{Status: message.Status(r.text(1))}
 	case "suppressed":
 		return &SuppressedError{Code: r.text(1)}
+	case "cancelled":
+		return &CampaignCancelledError{Campaign: r.text(1)}
 	}
 	return nil
 }

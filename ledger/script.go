@@ -34,6 +34,7 @@ var (
 	replayScript  = lasting("replay", "suppression")
 	purgeScript   = lasting("purge")
 	cancelScript  = lasting("cancel")
+	runScript     = lasting("run", "suppression")
 	inspectScript = load("inspect")
 	findScript    = load("find")
 
@@ -51,6 +52,7 @@ var (
 	campaignRowsScript     = lasting("campaign_rows", "campaign")
 	campaignReadyScript    = lasting("campaign_ready", "campaign")
 	campaignSteerScript    = lasting("campaign_steer", "campaign", "suppression", "hold")
+	campaignLeaveScript    = load("campaign_leave", "campaign")
 	campaignExpandScript   = load("campaign_expand", "campaign", "suppression")
 	campaignLookScript     = load("campaign_look", "campaign", "suppression", "hold")
 	campaignClearScript    = load("campaign_clear", "campaign")
@@ -60,10 +62,10 @@ var (
 
 // scripts lists all of them.
 var scripts = []script{
-	acceptScript, claimScript, commitScript, resolveScript, sweepScript, replayScript, purgeScript, cancelScript, inspectScript,
+	acceptScript, claimScript, commitScript, resolveScript, sweepScript, replayScript, purgeScript, cancelScript, runScript, inspectScript,
 	findScript, receiveScript, parkedScript, hearingScript, suppressScript, resumeScript, holdSetScript, holdEndScript, holdsScript,
 	campaignCreateScript, campaignRowsScript, campaignReadyScript, campaignSteerScript, campaignExpandScript, campaignLookScript,
-	campaignClearScript, campaignShowScript, campaignMessagesScript,
+	campaignClearScript, campaignShowScript, campaignMessagesScript, campaignLeaveScript,
 }
 
 // lazily are the parts that the usual claim and commit do not need, and the functions that make them when they are first called: to

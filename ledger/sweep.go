@@ -2,7 +2,11 @@ package ledger
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/gupdispatch/gupdispatch/message"
 )
@@ -82,4 +86,31 @@ func requeued(r reply) Requeued {
 		ID: r.text(0), Generation: int(r.number(1)), Priority: message.Priority(r.text(2)), To: r.text(3), Template: r.text(4),
 		Express: r.text(5) == "1",
 	}
+}
+
+// Upkeep tells whether a sender's sweeper is at work.
+type Upkeep struct {
+	Now         time.Time // on Redis's clock, as the others are
+	SweeperTill time.Time // until when the last sweeper has its lease; zero if there never was one
+	OldestDue   time.Time // when the sweeper has, or had, to look at the message that is due first; zero if none is due ever
+}
+
+// Upkeep reads it in one round trip.
+func (l *Ledger) Upkeep(ctx context.Context, sender string) (Upkeep, error) {
+	var now *redis.TimeCmd
+	var till *redis.StringCmd
+	var first *redis.ZSliceCmd
+	_, err := l.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		now, till = pipe.Time(ctx), pipe.HGet(ctx, prefix(sender)+"sweeper", "till")
+		first = pipe.ZRangeWithScores(ctx, prefix(sender)+"due", 0, 0)
+		return nil
+	})
+	if err != nil && !errors.Is(err, redis.Nil) { // there never was a sweeper
+		return Upkeep{}, fmt.Errorf("ledger upkeep: %w", err)
+	}
+	u := Upkeep{Now: now.Val().Add(time.Duration(l.offset()) * time.Millisecond), SweeperTill: fromMillis(parseInt(till.Val()))}
+	if due := first.Val(); len(due) > 0 {
+		u.OldestDue = fromMillis(int64(due[0].Score))
+	}
+	return u, nil
 }

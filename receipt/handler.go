@@ -91,7 +91,7 @@ func New(cfg Config) (*Handler, error) {
 	}
 	h := &Handler{
 		cfg: cfg, senders: guards(cfg.Senders), slots: make(chan struct{}, cfg.AtOnce), paths: http.NewServeMux(),
-		metrics: newMetrics(cfg.Registry), log: cfg.Log,
+		metrics: newMetrics(cfg.Registry, cfg.Senders), log: cfg.Log,
 	}
 	h.paths.HandleFunc("/callbacks/gupshup/{sender}", h.callback)
 	h.paths.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {

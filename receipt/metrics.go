@@ -22,7 +22,11 @@ type metrics struct {
 	seconds   prometheus.Histogram
 }
 
-func newMetrics(reg prometheus.Registerer) *metrics {
+// results lists them.
+var results = []result{resultOK, resultMalformed, resultUnauthorized, resultForbidden, resultTooLarge, resultUnavailable}
+
+// newMetrics makes and registers them, each result of a sender at 0, so that a first refusal is a step that alerts can see.
+func newMetrics(reg prometheus.Registerer, senders []Sender) *metrics {
 	m := &metrics{
 		receipts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gupdispatch_receipts_total", Help: "Events that callbacks told and that were recorded, repeated ones included.",
@@ -34,6 +38,11 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "gupdispatch_callback_seconds", Help: "From a callback's arrival to its answer, of those with the right token.",
 			Buckets: []float64{.001, .0025, .005, .01, .02, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}),
+	}
+	for _, s := range senders {
+		for _, r := range results {
+			m.callbacks.WithLabelValues(s.Name, string(r))
+		}
 	}
 	if reg != nil {
 		reg.MustRegister(m.receipts, m.callbacks, m.seconds)

@@ -23,6 +23,7 @@ type Message struct {
 	Fallback   bool              `json:"fallback,omitempty" doc:"sent as its fallback template, for want of an open session"`
 	CreatedAt  Stamp             `json:"created_at"`
 	UpdatedAt  Stamp             `json:"updated_at"`
+	NextAt     Stamp             `json:"next_at,omitzero" doc:"when a queued message is tried next, or a doubt is decided about; absent when it stands in line"`
 	SendAt     Stamp             `json:"send_at,omitzero"`
 	ExpiresAt  Stamp             `json:"expires_at,omitzero"`
 	Metadata   map[string]string `json:"metadata,omitempty"`
@@ -55,6 +56,9 @@ func MessageOf(r ledger.Record, reveal bool) Message {
 		Attempts: make([]Attempt, len(r.Attempts)), Receipts: make([]Receipt, len(r.Receipts)), Fallback: r.FellBack,
 		CreatedAt: Stamp(r.CreatedAt), UpdatedAt: Stamp(r.UpdatedAt), SendAt: Stamp(r.SendAt), ExpiresAt: Stamp(r.ExpiresAt),
 		Metadata: r.Metadata, Campaign: r.Campaign,
+	}
+	if r.Status == message.Queued || r.Status == message.InDoubt {
+		v.NextAt = Stamp(r.DueAt)
 	}
 	if v.UpdatedAt.IsZero() {
 		v.UpdatedAt = v.CreatedAt // nothing has happened since

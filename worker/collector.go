@@ -27,10 +27,13 @@ type Collector struct {
 	rates  map[string]float64 // by sender
 	room   *ledger.Room
 
-	memory                                    *prometheus.Desc
-	depth, oldest, inDoubt, duplicates, pace  *prometheus.Desc
+	up, servers, memory                       *prometheus.Desc
+	depth, oldest, messages, inDoubt          *prometheus.Desc
+	duplicates, rate, pace                    *prometheus.Desc
 	parked, parkedAge, parkedDropped, silence *prometheus.Desc
-	hold, templateHolds, today                *prometheus.Desc
+	hold, templateHolds, held, today          *prometheus.Desc
+	swept, overdue                            *prometheus.Desc
+	campaigns, recipients                     *prometheus.Desc
 }
 
 // NewCollector makes a collector for the queues and books of senders, given with their rates. The client stays the caller's.
@@ -40,29 +43,40 @@ func NewCollector(rdb redis.UniversalClient, l *ledger.Ledger, rates map[string]
 	}
 	return &Collector{
 		rdb: rdb, ledger: l, rates: rates, room: ledger.NewRoom(rdb),
+		up:         desc("gupdispatch_redis_up", "1 if Redis answered this scrape, else 0; then what is read from Redis is missing."),
+		servers:    desc("gupdispatch_asynq_servers", "asynq servers that are alive, over all processes: several for each worker and sender; 0 if no worker runs."),
 		memory:     desc("gupdispatch_redis_memory_ratio", "Which part of its maxmemory Redis uses; absent if it has none or does not tell."),
 		depth:      desc("gupdispatch_queue_depth", "Tasks of an asynq queue by state.", "queue", "state"),
 		oldest:     desc("gupdispatch_oldest_pending_seconds", "How long the first task of an asynq queue has been waiting to be taken; 0 if none waits.", "queue"),
+		messages:   desc("gupdispatch_ledger_messages", "Messages by the state that they are in, rows of campaigns included, as the ledger's books have it.", "sender", "status"),
 		inDoubt:    desc("gupdispatch_in_doubt", "Messages of which nobody knows whether Gupshup took them.", "sender"),
 		duplicates: desc("gupdispatch_duplicates_total", "Messages that Gupshup took twice, each out of a doubt.", "sender"),
+		rate:       desc("gupdispatch_rate", "Messages per second that a sender is set to send at most, over all workers.", "sender"),
 		pace:       desc("gupdispatch_effective_rate", "Messages per second that a sender may send now: its rate, less while Gupshup finds it too fast; 0 while it is stopped.", "sender"),
 
 		hold:          desc("gupdispatch_sender_hold", "1 for each reason for which a sender, or some of its priorities, is held; absent if it is not.", "sender", "reason"),
 		templateHolds: desc("gupdispatch_template_holds", "Templates of a sender that are held.", "sender"),
+		held:          desc("gupdispatch_held_messages", "Messages that wait behind a hold, or are being let go after one.", "sender"),
 		today:         desc("gupdispatch_daily_recipients", "Recipients of the last 24 hours that count against daily_recipients; 0 without such a limit.", "sender"),
 
 		parked:        desc("gupdispatch_parked_receipts", "MessageIds with receipts that no message is known for, kept for an hour.", "sender"),
 		parkedAge:     desc("gupdispatch_parked_receipts_oldest_seconds", "How long the oldest of them has been parked; 0 if there is none.", "sender"),
 		parkedDropped: desc("gupdispatch_parked_receipts_dropped_total", "MessageIds whose parked receipts were given up.", "sender"),
 		silence:       desc("gupdispatch_seconds_since_last_receipt", "How long ago the latest receipt came; absent if none ever did.", "sender"),
+
+		swept:   desc("gupdispatch_sweeper_late_seconds", "How long ago the lease of the sender's sweeper ran out; 0 while one is at work, absent if none ever was.", "sender"),
+		overdue: desc("gupdispatch_oldest_due_seconds", "How long ago the sweeper should have looked at the message that is due longest; 0 if none is due.", "sender"),
+
+		campaigns:  desc("gupdispatch_campaigns", "Campaigns that are not over, by status.", "sender", "status"),
+		recipients: desc("gupdispatch_campaign_recipients", "Recipients of all campaigns that are not over, by the state of their messages.", "sender", "status"),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.memory, c.depth, c.oldest, c.inDoubt, c.duplicates, c.pace, c.parked, c.parkedAge, c.parkedDropped, c.silence,
-		c.hold, c.templateHolds, c.today,
+		c.up, c.servers, c.memory, c.depth, c.oldest, c.messages, c.inDoubt, c.duplicates, c.rate, c.pace,
+		c.parked, c.parkedAge, c.parkedDropped, c.silence, c.hold, c.templateHolds, c.held, c.today, c.swept, c.overdue, c.campaigns, c.recipients,
 	} {
 		ch <- d
 	}
@@ -72,49 +86,127 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
+	servers, err := c.rdb.ZCount(ctx, asynqServers, strconv.FormatInt(time.Now().Unix(), 10), "+inf").Result()
+	if err != nil {
+		gauge(ch, c.up, 0)
+		ch <- prometheus.NewInvalidMetric(c.servers, err)
+		return
+	}
+	gauge(ch, c.up, 1)
+	gauge(ch, c.servers, float64(servers))
 	if used, known := c.room.Used(ctx); known {
-		ch <- prometheus.MustNewConstMetric(c.memory, prometheus.GaugeValue, used)
+		gauge(ch, c.memory, used)
 	}
 	for _, s := range slices.Sorted(maps.Keys(c.rates)) {
-		if err := c.queues(ctx, s, ch); err != nil {
-			ch <- prometheus.NewInvalidMetric(c.depth, err)
-			return
+		for _, part := range []struct {
+			collect func(context.Context, string, chan<- prometheus.Metric) error
+			about   *prometheus.Desc
+		}{
+			{c.queues, c.depth}, {c.books, c.messages}, {c.hearing, c.parked}, {c.speed, c.pace}, {c.holds, c.hold}, {c.upkeep, c.swept}, {c.campaigning, c.campaigns},
+		} {
+			if err := part.collect(ctx, s, ch); err != nil {
+				ch <- prometheus.NewInvalidMetric(part.about, err)
+				return
+			}
 		}
-		books, err := c.ledger.Audit(ctx, s)
-		if err != nil {
-			ch <- prometheus.NewInvalidMetric(c.inDoubt, err)
-			return
-		}
-		ch <- prometheus.MustNewConstMetric(c.inDoubt, prometheus.GaugeValue, float64(books.Counts[message.InDoubt]), s)
-		ch <- prometheus.MustNewConstMetric(c.duplicates, prometheus.CounterValue, float64(books.Duplicates), s)
-		hearing, err := c.ledger.Hearing(ctx, s)
-		if err != nil {
-			ch <- prometheus.NewInvalidMetric(c.parked, err)
-			return
-		}
-		c.hearing(s, hearing, time.Now(), ch)
-		pace, err := flow.Read(ctx, c.rdb, s, c.rates[s])
-		if err != nil {
-			ch <- prometheus.NewInvalidMetric(c.pace, err)
-			return
-		}
-		if !pace.StoppedUntil.IsZero() {
-			pace.Effective = 0
-		}
-		ch <- prometheus.MustNewConstMetric(c.pace, prometheus.GaugeValue, pace.Effective, s)
-		holds, err := c.ledger.Holds(ctx, s)
-		if err != nil {
-			ch <- prometheus.NewInvalidMetric(c.hold, err)
-			return
-		}
-		c.holds(s, holds, ch)
 	}
 }
 
+func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, value float64, labels ...string) {
+	ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+}
+
+func counter(ch chan<- prometheus.Metric, d *prometheus.Desc, value float64, labels ...string) {
+	ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, value, labels...)
+}
+
+// ago is how long ago that was, never negative, and 0 for no time.
+func ago(t, now time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(t).Seconds())
+}
+
+// books tells in which states messages are.
+func (c *Collector) books(ctx context.Context, sender string, ch chan<- prometheus.Metric) error {
+	books, err := c.ledger.Audit(ctx, sender)
+	if err != nil {
+		return err
+	}
+	for _, status := range message.Statuses {
+		gauge(ch, c.messages, float64(books.Counts[status]), sender, string(status))
+	}
+	gauge(ch, c.inDoubt, float64(books.Counts[message.InDoubt]), sender)
+	counter(ch, c.duplicates, float64(books.Duplicates), sender)
+	return nil
+}
+
+// speed tells how fast a sender may send, and does.
+func (c *Collector) speed(ctx context.Context, sender string, ch chan<- prometheus.Metric) error {
+	pace, err := flow.Read(ctx, c.rdb, sender, c.rates[sender])
+	if err != nil {
+		return err
+	}
+	if !pace.StoppedUntil.IsZero() {
+		pace.Effective = 0
+	}
+	gauge(ch, c.rate, c.rates[sender], sender)
+	gauge(ch, c.pace, pace.Effective, sender)
+	return nil
+}
+
+// upkeep tells whether the sender's sweeper is at work.
+func (c *Collector) upkeep(ctx context.Context, sender string, ch chan<- prometheus.Metric) error {
+	u, err := c.ledger.Upkeep(ctx, sender)
+	if err != nil {
+		return err
+	}
+	if !u.SweeperTill.IsZero() {
+		gauge(ch, c.swept, ago(u.SweeperTill, u.Now), sender)
+	}
+	gauge(ch, c.overdue, ago(u.OldestDue, u.Now), sender)
+	return nil
+}
+
+// campaigning adds up the campaigns that are not over. A campaign's id is no label: there is no end to them.
+func (c *Collector) campaigning(ctx context.Context, sender string, ch chan<- prometheus.Metric) error {
+	open, err := c.ledger.OpenCampaigns(ctx, sender)
+	if err != nil {
+		return err
+	}
+	campaigns, recipients := map[message.CampaignStatus]int{}, map[message.Status]int64{}
+	for _, campaign := range open {
+		if campaign.Status.Ended() {
+			continue // cancelled, and its messages are still being taken back
+		}
+		campaigns[campaign.Status]++
+		for status, n := range campaign.Counts {
+			recipients[status] += n
+		}
+	}
+	for _, status := range message.CampaignStatuses {
+		if !status.Ended() {
+			gauge(ch, c.campaigns, float64(campaigns[status]), sender, string(status))
+		}
+	}
+	for _, status := range message.Statuses {
+		gauge(ch, c.recipients, float64(recipients[status]), sender, string(status))
+	}
+	return nil
+}
+
 // holds tells what is held of a sender. The sender and some of its priorities may be held for one reason: that is one sample.
-func (c *Collector) holds(sender string, holds ledger.Holds, ch chan<- prometheus.Metric) {
-	reasons, templates := map[string]bool{}, 0
+func (c *Collector) holds(ctx context.Context, sender string, ch chan<- prometheus.Metric) error {
+	holds, err := c.ledger.Holds(ctx, sender)
+	if err != nil {
+		return err
+	}
+	reasons, templates, waiting := map[string]bool{}, 0, int64(0)
 	for _, h := range holds.Scopes {
+		for _, n := range h.Waiting {
+			waiting += n
+		}
 		switch {
 		case !h.On():
 		case h.Template != "":
@@ -124,27 +216,32 @@ func (c *Collector) holds(sender string, holds ledger.Holds, ch chan<- prometheu
 		}
 	}
 	for reason := range reasons {
-		ch <- prometheus.MustNewConstMetric(c.hold, prometheus.GaugeValue, 1, sender, reason)
+		gauge(ch, c.hold, 1, sender, reason)
 	}
-	ch <- prometheus.MustNewConstMetric(c.templateHolds, prometheus.GaugeValue, float64(templates), sender)
-	ch <- prometheus.MustNewConstMetric(c.today, prometheus.GaugeValue, float64(holds.Today), sender)
+	gauge(ch, c.templateHolds, float64(templates), sender)
+	gauge(ch, c.held, float64(waiting), sender)
+	gauge(ch, c.today, float64(holds.Today), sender)
+	return nil
 }
 
 // hearing tells how a sender's callbacks are coming in.
-func (c *Collector) hearing(sender string, h ledger.Hearing, now time.Time, ch chan<- prometheus.Metric) {
-	since := func(t time.Time) float64 {
-		if t.IsZero() {
-			return 0
-		}
-		return max(0, now.Sub(t).Seconds())
+func (c *Collector) hearing(ctx context.Context, sender string, ch chan<- prometheus.Metric) error {
+	h, err := c.ledger.Hearing(ctx, sender)
+	if err != nil {
+		return err
 	}
-	ch <- prometheus.MustNewConstMetric(c.parked, prometheus.GaugeValue, float64(h.Parked), sender)
-	ch <- prometheus.MustNewConstMetric(c.parkedAge, prometheus.GaugeValue, since(h.Oldest), sender)
-	ch <- prometheus.MustNewConstMetric(c.parkedDropped, prometheus.CounterValue, float64(h.Dropped), sender)
+	now := time.Now()
+	gauge(ch, c.parked, float64(h.Parked), sender)
+	gauge(ch, c.parkedAge, ago(h.Oldest, now), sender)
+	counter(ch, c.parkedDropped, float64(h.Dropped), sender)
 	if !h.Last.IsZero() {
-		ch <- prometheus.MustNewConstMetric(c.silence, prometheus.GaugeValue, since(h.Last), sender)
+		gauge(ch, c.silence, ago(h.Last, now), sender)
 	}
+	return nil
 }
+
+// asynqServers is where asynq keeps the servers that are alive, by the time until which they said so.
+const asynqServers = "asynq:servers"
 
 // queueCounts says where asynq keeps the tasks of each state: lists, and sorted sets.
 var queueCounts = []struct {
@@ -193,9 +290,9 @@ func (c *Collector) queues(ctx context.Context, sender string, ch chan<- prometh
 	for p, a := range asked {
 		queue := message.Queue(sender, p)
 		for i, q := range queueCounts {
-			ch <- prometheus.MustNewConstMetric(c.depth, prometheus.GaugeValue, float64(a.counts[i].Val()), queue, q.state)
+			gauge(ch, c.depth, float64(a.counts[i].Val()), queue, q.state)
 		}
-		ch <- prometheus.MustNewConstMetric(c.oldest, prometheus.GaugeValue, waited(since[p], now).Seconds(), queue)
+		gauge(ch, c.oldest, waited(since[p], now).Seconds(), queue)
 	}
 	return nil
 }

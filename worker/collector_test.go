@@ -126,6 +126,76 @@ func TestCollectorTellsWhatIsHeld(t *testing.T) {
 	})
 }
 
+func TestCollectorTellsTheBooks(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb, gupshuptest.Config{})
+		c := worker.NewCollector(rdb, s.ledger, map[string]float64{s.sender: 80})
+		got := gather(t, c)
+		sender := " sender=" + s.sender
+		require.InDelta(t, 1, got["gupdispatch_redis_up"], 0)
+		require.InDelta(t, 80, got["gupdispatch_rate"+sender], 0)
+		require.NotContains(t, got, "gupdispatch_sweeper_late_seconds"+sender, "no sweeper ever came")
+		require.Zero(t, got["gupdispatch_oldest_due_seconds"+sender])
+
+		s.send(s.text("m1", "919876543210", message.Bulk))
+		s.send(s.text("m2", "919876543211", message.Bulk))
+		_, err := s.ledger.SetHold(t.Context(), ledger.HoldRequest{Sender: s.sender, Reason: ledger.ReasonByHand, By: "ops"})
+		require.NoError(t, err)
+		_, err = s.ledger.Claim(t.Context(), ledger.ClaimRequest{Sender: s.sender, ID: "m1", Generation: 1, Token: "t", Lease: time.Minute})
+		require.NoError(t, err)
+		_, err = s.ledger.Sweep(t.Context(), ledger.SweepRequest{Sender: s.sender, Owner: "o", Lease: time.Minute, Most: 10})
+		require.NoError(t, err)
+		later := time.Now().Add(-40 * time.Second).UnixMilli()
+		require.NoError(t, rdb.ZAdd(t.Context(), "gupdispatch:{"+s.sender+"}:due", redis.Z{Score: float64(later), Member: "m2"}).Err())
+		got = gather(t, c)
+		require.InDelta(t, 2, got["gupdispatch_ledger_messages"+sender+" status=queued"], 0)
+		require.InDelta(t, 1, got["gupdispatch_held_messages"+sender], 0)
+		require.Contains(t, got, "gupdispatch_sweeper_late_seconds"+sender)
+		require.Zero(t, got["gupdispatch_sweeper_late_seconds"+sender], "its lease is not over")
+		require.InDelta(t, 40, got["gupdispatch_oldest_due_seconds"+sender], 5)
+
+		require.NoError(t, rdb.HSet(t.Context(), "gupdispatch:{"+s.sender+"}:sweeper", "till", later).Err())
+		require.InDelta(t, 40, gather(t, c)["gupdispatch_sweeper_late_seconds"+sender], 5)
+	})
+}
+
+func TestCollectorAddsUpOpenCampaigns(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb, gupshuptest.Config{})
+		_, _, err := s.ledger.CreateCampaign(t.Context(), ledger.NewCampaign{Sender: s.sender, ID: "spring", Priority: message.Bulk})
+		require.NoError(t, err)
+		_, _, err = s.ledger.CreateCampaign(t.Context(), ledger.NewCampaign{Sender: s.sender, ID: "autumn", Priority: message.Bulk})
+		require.NoError(t, err)
+		_, err = s.ledger.SteerCampaign(t.Context(), s.sender, "autumn", message.CampaignCancel, "", "ops")
+		require.NoError(t, err)
+		got, created := gather(t, worker.NewCollector(rdb, s.ledger, map[string]float64{s.sender: 80})), message.CampaignStatuses[0]
+		require.InDelta(t, 1, got["gupdispatch_campaigns sender="+s.sender+" status="+string(created)], 0)
+		require.Contains(t, got, "gupdispatch_campaign_recipients sender="+s.sender+" status=delivered")
+		require.NotContains(t, got, "gupdispatch_campaigns sender="+s.sender+" status=cancelled", "those are over")
+		for name := range got {
+			require.NotContains(t, name, "spring", "there is no end to campaigns: they are no labels")
+		}
+	})
+}
+
+// asynq's heartbeat says which servers live; this fails if asynq ever keeps it elsewhere.
+func TestCollectorCountsLivingServers(t *testing.T) {
+	t.Parallel()
+	rdb := redistest.Embedded(t)
+	s := newSite(t, rdb, gupshuptest.Config{})
+	c := worker.NewCollector(rdb, s.ledger, map[string]float64{s.sender: 80})
+	require.Zero(t, gather(t, c)["gupdispatch_asynq_servers"])
+	stop := s.run()
+	require.Eventually(t, func() bool {
+		alive, err := s.inspect.Servers()
+		return err == nil && len(alive) > 0 && int(gather(t, c)["gupdispatch_asynq_servers"]) == len(alive)
+	}, 20*time.Second, 20*time.Millisecond)
+	stop()
+	require.Zero(t, gather(t, c)["gupdispatch_asynq_servers"])
+}
+
 // gather returns every sample as "name label=value …".
 func gather(t *testing.T, c prometheus.Collector) map[string]float64 {
 	t.Helper()

@@ -42,8 +42,10 @@ const (
 	claimSlack   = 5 * time.Second        // a claim holds that much longer than its request may take
 	redisPause   = 500 * time.Millisecond // between tries at a ledger that does not answer
 	probeWait    = 50 * time.Second       // for a slot; less than what ledger/lua/claim.lua leaves it
-	slotLife     = 100 * time.Millisecond // from a slot to its request; a claim takes a few milliseconds of it
 )
+
+// codeClaimLost is the code of a doubt that the ledger found by itself: see lua/claim.lua.
+const codeClaimLost = "claim_lost"
 
 // Codes of attempts that were given up before the request.
 const (
@@ -59,6 +61,7 @@ type handler struct {
 	source  string
 	client  Sender
 	outage  *outage
+	prompt  prompt
 	valve   *valve
 	gate    Gate
 	ledger  Ledger
@@ -212,8 +215,7 @@ func (h *handler) send(ctx context.Context, j job, c ledger.Claim, granted, star
 	// A stopping worker lets requests finish, and asynq cancels its context only after that: our own deadline is the bound.
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), started.Add(h.timeout))
 	defer cancel()
-	if time.Since(granted) > slotLife {
-		// Redis was slow, and our slot has passed. All that waited for it with us must not go at once: take another.
+	if h.prompt.late(time.Since(granted)) { // all that waited for Redis with us must not go at once: take another slot
 		if _, err := h.gate.Wait(ctx, j.urgency()); err != nil {
 			return gupshup.Receipt{}, &gupshup.Error{Class: gupshup.ClassNotSent, Code: codeSlotLost, Reason: "Redis was slow, and the next slot came too late"}
 		}
@@ -331,6 +333,9 @@ func (h *handler) decideAgain(ctx context.Context, j job, c ledger.Claim, token 
 	case !done.Applied:
 		return nil
 	}
+	if c.Status == message.Failed || c.Code == codeClaimLost { // any other doubt was counted when its attempt ended
+		h.metrics.failed(h.name, c.Class)
+	}
 	return h.answer(j, v, done, v.code, c.Reason, c)
 }
 
@@ -386,7 +391,7 @@ func (h *handler) write(ctx context.Context, change func(context.Context) (ledge
 
 // report writes the one line of an attempt and counts it.
 func (h *handler) report(j job, c ledger.Claim, commit ledger.Commit, v verdict, done ledger.Committed, a attempt) {
-	h.metrics.attempted(h.name, c, done.Status, a.took)
+	h.metrics.attempted(h.name, c, done.Status, a.failed, a.took)
 	fields := []zap.Field{
 		zap.String("id", j.ID), zap.String("sender", h.name), zap.String("priority", string(c.Priority)),
 		zap.Int("attempt", c.Attempt), zap.String("outcome", string(commit.Outcome)), zap.String("status", string(done.Status)),

@@ -100,8 +100,12 @@ func New(cfg Config) (*Worker, error) {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
+	names := make([]string, len(cfg.Senders))
+	for i, s := range cfg.Senders {
+		names[i] = s.Name
+	}
 	return &Worker{
-		cfg: cfg, metrics: newMetrics(cfg.Registry), valve: newValve(ledger.NewRoom(cfg.Redis).Used, cfg.Log), ending: make(chan struct{}),
+		cfg: cfg, metrics: newMetrics(cfg.Registry, names...), valve: newValve(ledger.NewRoom(cfg.Redis).Used, cfg.Log), ending: make(chan struct{}),
 	}, nil
 }
 

@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
+	"mime/multipart"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -127,36 +130,150 @@ func TestCancelledMessagesAreNeverSent(t *testing.T) {
 
 var example = regexp.MustCompile("(?s)<!-- run: (\\w+) -->\n```\\w+\n(.*?)```")
 
-// The examples of docs/api.md run, each where its language is there.
+// example runs one example of the documentation against an API at base, in a directory, and returns what it prints.
+func (s *site) example(t *testing.T, language, source, base, dir string) string {
+	t.Helper()
+	command := map[string][]string{"sh": {"sh", "-eu"}, "python": {"python3", "-"}, "node": {"node", "--input-type=module", "-"}}[language]
+	for _, program := range append(command[:1:1], map[string][]string{"sh": {"curl"}}[language]...) {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("SKIPPED: there is no %s here", program)
+		}
+	}
+	source = strings.NewReplacer("http://127.0.0.1:8080", base, "shop", s.sender).Replace(source)
+	cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
+	cmd.Stdin, cmd.Dir, cmd.Env = strings.NewReader(source), dir, append(os.Environ(), "API_KEY="+apiKey, "SHOP_API_KEY="+apiKey, "no_proxy=*")
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	require.NoError(t, cmd.Run(), out.String())
+	return out.String()
+}
+
+func examplesOf(t *testing.T, file string) [][]string {
+	t.Helper()
+	doc, err := os.ReadFile("../../" + file)
+	require.NoError(t, err)
+	return example.FindAllStringSubmatch(string(doc), -1)
+}
+
+// The examples of the documentation run, each where its language is there.
 func TestTheExamplesRun(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, redistest.Embedded(t), gupshuptest.Config{}, withAPIKey)
 	s.environ = append(s.environ, "TEST_API_KEY="+apiKey)
 	base := s.begin("http").address()
-	doc, err := os.ReadFile("../../docs/api.md")
-	require.NoError(t, err)
-	found := example.FindAllStringSubmatch(string(doc), -1)
+	found := examplesOf(t, "docs/api.md")
 	require.Len(t, found, 3)
 	for i, e := range found {
 		t.Run(e[1], func(t *testing.T) {
-			command := map[string][]string{"sh": {"sh", "-eu"}, "python": {"python3", "-"}, "node": {"node", "--input-type=module", "-"}}[e[1]]
-			for _, program := range append(command[:1:1], map[string][]string{"sh": {"curl"}}[e[1]]...) {
-				if _, err := exec.LookPath(program); err != nil {
-					t.Skipf("SKIPPED: there is no %s here", program)
-				}
-			}
-			source := strings.NewReplacer("http://127.0.0.1:8080", base, "shop", s.sender).Replace(e[2])
-			cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
-			cmd.Stdin, cmd.Env = strings.NewReader(source), append(os.Environ(), "API_KEY="+apiKey, "no_proxy=*")
-			var out bytes.Buffer
-			cmd.Stdout, cmd.Stderr = &out, &out
-			require.NoError(t, cmd.Run(), out.String())
-			id := fmt.Sprint("order-", 42+i)
-			require.Contains(t, out.String(), id)
-			require.Contains(t, out.String(), "queued")
+			out, id := s.example(t, e[1], e[2], base, t.TempDir()), fmt.Sprint("order-", 42+i)
+			require.Contains(t, out, id)
+			require.Contains(t, out, "queued")
 			require.Equal(t, message.Queued, s.status(s.sender, id))
 		})
 	}
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "people.csv"), []byte("to,name\n919876543211,Asha\n919876543212,Ravi\n12,Nobody\n"), 0o600))
+	found = examplesOf(t, "docs/campaigns.md")
+	require.Len(t, found, 3)
+	for i, e := range found {
+		t.Run("campaign "+e[1], func(t *testing.T) {
+			out := s.example(t, e[1], e[2], base, dir)
+			require.Contains(t, out, []string{"spring", "summer", "autumn"}[i])
+			c, err := s.ledger.GetCampaign(t.Context(), s.sender, []string{"spring", "summer", "autumn"}[i])
+			require.NoError(t, err)
+			require.EqualValues(t, 2, c.Rows)
+			require.Equal(t, []message.CampaignStatus{message.CampaignPaused, message.CampaignRunning, message.CampaignScheduled}[i], c.Status)
+			if e[1] == "sh" {
+				report, err := os.ReadFile(filepath.Join(dir, "spring.csv"))
+				require.NoError(t, err)
+				require.Contains(t, string(report), "2,spring.2,9198******11,queued")
+			}
+		})
+	}
+	found = examplesOf(t, "README.md")
+	require.Len(t, found, 1)
+	t.Run("README", func(t *testing.T) {
+		out := s.example(t, found[0][1], strings.ReplaceAll(strings.ReplaceAll(found[0][2], `"spring"`, `"winter"`), "order-42", "order-45"), base, dir)
+		require.Contains(t, out, `"accepted":2,"rejected":1`)
+		require.Equal(t, message.Queued, s.status(s.sender, "order-45"))
+	})
+}
+
+// A whole campaign through the API, with a worker: pause and cancel take effect at once, and the report is complete.
+func TestCampaignThroughTheAPI(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb, gupshuptest.Config{MagicNumbers: true}, withAPIKey)
+		s.environ = append(s.environ, "TEST_API_KEY="+apiKey)
+		r := s.begin("serve")
+		base := r.address() + "/v1/campaigns"
+		create := func(id, file string, rate int) {
+			var body bytes.Buffer
+			w := multipart.NewWriter(&body)
+			settings := fmt.Sprintf(`{"id":%q,"rate":%d,"template":{"id":%q,"params":["{name}"]}}`, id, rate, testTemplate)
+			require.NoError(t, w.WriteField("campaign", settings))
+			require.NoError(t, w.WriteField("recipients", file))
+			require.NoError(t, w.Close())
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base, &body)
+			require.NoError(t, err)
+			req.Header.Set("Authorization", "Bearer "+apiKey)
+			req.Header.Set("Content-Type", w.FormDataContentType())
+			res, err := browser(t).Do(req)
+			require.NoError(t, err)
+			require.NoError(t, res.Body.Close())
+			require.Equal(t, http.StatusAccepted, res.StatusCode)
+		}
+		sent := func() uint64 { return s.sim.Stats().Requests }
+		stands := func(event string) uint64 { // no request begins later than a second after the answer
+			require.Eventually(t, func() bool { return sent() > 20 }, 20*time.Second, time.Millisecond)
+			status, v := call(t, "POST", base+"/c/"+event, "")
+			require.Equal(t, http.StatusOK, status, v)
+			time.Sleep(time.Second)
+			n := sent()
+			time.Sleep(300 * time.Millisecond)
+			require.Equal(t, n, sent(), event)
+			return n
+		}
+		create("c", recipients(900), 100)
+		stands("pause")
+		_, v := call(t, "GET", base+"/c", "")
+		require.Equal(t, "paused", v["status"])
+		before := stands("cancel")
+		require.Equal(t, exitOK, s.run("audit", "--deep").code)
+		_, v = call(t, "GET", base+"/c", "")
+		require.EqualValues(t, 900-before, v["counts"].(map[string]any)["cancelled"], v)
+		require.EqualValues(t, 0, v["counts"].(map[string]any)["queued"], v)
+
+		create("d", recipients(300)+"919811111002,Nobody\n", 1000)
+		call(t, "POST", base+"/d/pause", `{"reason":"a test"}`)
+		call(t, "POST", base+"/d/resume", "")
+		require.Eventually(t, func() bool {
+			_, v := call(t, "GET", base+"/d", "")
+			return v["status"] == "completed"
+		}, 60*time.Second, 50*time.Millisecond)
+		require.Equal(t, before+301, sent(), "each once")
+		report, err := csv.NewReader(strings.NewReader(s.ok("campaign", "report", "d").out)).ReadAll()
+		require.NoError(t, err)
+		require.Len(t, report, 302)
+		for _, row := range report[1:301] {
+			require.Equal(t, "submitted", row[3])
+			require.NotEmpty(t, row[5])
+		}
+		require.Equal(t, []string{"dead", "1002"}, report[301][3:5])
+		_, list := call(t, "GET", base+"?limit=1", "")
+		require.Equal(t, decode[[]any](t, s.ok("campaign", "list", "--json").out)[1].(map[string]any)["counts"], list["items"].([]any)[0].(map[string]any)["counts"], "one object")
+
+		s.dies(s.sender, "letter", "1008") // of no campaign
+		_, v = call(t, "GET", r.address()+"/v1/dead-letters?campaign=d", "")
+		require.Equal(t, "d.302", v["items"].([]any)[0].(map[string]any)["id"])
+		require.Len(t, v["items"], 1)
+		_, v = call(t, "GET", r.address()+"/v1/dead-letters?campaign=c", "")
+		require.Empty(t, v["items"])
+		status, v := call(t, "POST", r.address()+"/v1/dead-letters/replay", `{"campaign":"c"}`)
+		require.Equal(t, http.StatusOK, status)
+		require.EqualValues(t, 0, v["replayed"])
+		require.Equal(t, exitOK, r.stop().code)
+	})
 }
 
 // asynqTask tells the type of a task of the default queue.

@@ -18,7 +18,12 @@ import (
 // registry is what /metrics shows, besides what the worker adds.
 func (a *app) registry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "gupdispatch_build_info", Help: "1, with the version of the process.", ConstLabels: prometheus.Labels{"version": ownVersion()},
+	})
+	build.Set(1)
 	r.MustRegister(
+		build,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		worker.NewCollector(a.redis.general, a.ledger, a.rates()),
@@ -38,6 +43,7 @@ func (a *app) httpServer(d door, registry *prometheus.Registry) (*httpapi.Server
 		if err != nil {
 			return nil, err
 		}
+		opts.Campaigns = campaignDesk{a}
 		opts.API, opts.TLSCert, opts.TLSKey = api, a.cfg.HTTP.TLSCert, a.cfg.HTTP.TLSKey
 		callbacks, err := a.callbacks(registry)
 		if err != nil {
@@ -47,6 +53,7 @@ func (a *app) httpServer(d door, registry *prometheus.Registry) (*httpapi.Server
 		opts.KeepPaused = func(ctx context.Context, queue string) (bool, error) {
 			return worker.KeepPaused(ctx, a.redis.general, queue)
 		}
+		opts.SessionKey = []byte(a.cfg.HTTP.SessionKey.Reveal())
 		for _, u := range a.cfg.HTTP.UIUsers {
 			opts.UIUsers = append(opts.UIUsers, httpapi.UIUser{Name: u.Name, Password: u.Password.Reveal(), Role: httpapi.Role(u.Role)})
 		}
@@ -71,7 +78,7 @@ func (a *app) api() (*httpapi.API, error) {
 		api.Keys = append(api.Keys, httpapi.APIKey{Name: k.Name, Key: k.Key.Reveal(), Reveal: k.Reveal})
 	}
 	for _, s := range a.cfg.Senders {
-		api.Senders = append(api.Senders, httpapi.APISender{Name: s.Name, Region: s.DefaultRegion})
+		api.Senders = append(api.Senders, campaignSender(s))
 	}
 	replay := a.replay(func(what string, t target, err error) {
 		a.log.Warn("dead_letter."+what, zap.String("id", t.id), zap.String("sender", t.sender), zap.Error(err))

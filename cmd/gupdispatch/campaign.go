@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gupdispatch/gupdispatch/campaign"
+	"github.com/gupdispatch/gupdispatch/config"
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
 )
@@ -21,7 +22,7 @@ func newCampaignCommand(e *env) *cobra.Command {
 		newCampaignSteerCommand(e, message.CampaignResume, "Let a paused campaign go on", "Let a paused campaign go on where it was."),
 		newCampaignSteerCommand(e, message.CampaignCancel, "End a campaign for good; what was not sent never is",
 			"End a campaign for good. Rows that were not sent yet count as cancelled; nothing of it is claimed any more once the command has ended."),
-		newCampaignReportCommand(e))
+		newCampaignReportCommand(e), newCampaignRejectsCommand(e))
 }
 
 // expander makes messages of the rows of campaigns. It runs where workers run.
@@ -29,6 +30,11 @@ func (a *app) expander() *campaign.Expander {
 	return campaign.NewExpander(campaign.ExpanderConfig{
 		Redis: a.redis.general, Ledger: a.ledger, Senders: a.names(), Window: a.cfg.Campaign.Window, Log: a.log,
 	})
+}
+
+// campaignSender is what a campaign has to know of a sender.
+func campaignSender(s config.Sender) campaign.Sender {
+	return campaign.Sender{Name: s.Name, Region: s.DefaultRegion, Timezone: s.Timezone, Rate: s.Rate, DailyRecipients: s.DailyRecipients}
 }
 
 // findCampaign reads the campaign with this id, of one sender or of all. Several senders may use one id: then the error names them.

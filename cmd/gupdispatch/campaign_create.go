@@ -8,15 +8,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gupdispatch/gupdispatch/campaign"
-	"github.com/gupdispatch/gupdispatch/config"
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
+	"github.com/gupdispatch/gupdispatch/view"
 )
 
 // createFlags describe a campaign and its file.
@@ -85,10 +84,11 @@ func (e *env) createCampaign(ctx context.Context, f createFlags) error {
 		return err
 	}
 	defer a.close()
-	s, err := a.theSender(f.sender)
+	found, err := a.theSender(f.sender)
 	if err != nil {
 		return err
 	}
+	s := campaignSender(found)
 	d, err := f.definition(s, e.now())
 	if err != nil {
 		return err
@@ -122,15 +122,10 @@ func strictly(err error) error {
 }
 
 // definition is what the flags say about the campaign.
-func (f createFlags) definition(s config.Sender, now time.Time) (d campaign.Definition, err error) {
+func (f createFlags) definition(s campaign.Sender, now time.Time) (d campaign.Definition, err error) {
 	d = campaign.Definition{
 		ID: f.id, Sender: s.Name, Template: f.template, Params: f.params, Media: json.RawMessage(f.media),
-		Priority: message.Priority(f.priority), Rate: f.rate, Window: f.window,
-	}
-	if d.Window != "" {
-		if d.Zone = f.zone; d.Zone == "" {
-			d.Zone = s.Timezone
-		}
+		Priority: message.Priority(f.priority), Rate: f.rate, Window: f.window, Zone: f.zone,
 	}
 	if d.StartAt, err = futureTime("start-at", f.startAt, now); err != nil {
 		return d, err
@@ -138,17 +133,17 @@ func (f createFlags) definition(s config.Sender, now time.Time) (d campaign.Defi
 	if d.Expires, err = futureTime("expires-at", f.expiresAt, now); err != nil {
 		return d, err
 	}
-	if f.rate > s.Rate {
-		return d, usagef("--rate %v is above the sender's own, %v: leave it out, or write less", f.rate, s.Rate)
+	if err := s.Complete(&d, now); err != nil {
+		return d, usagef("the campaign is not valid: %s", err)
 	}
-	return d, d.Normalise(now)
+	return d, nil
 }
 
 // creating is one run of the command.
 type creating struct {
 	*app
 	flags      createFlags
-	sender     config.Sender
+	sender     campaign.Sender
 	definition campaign.Definition
 
 	rejects *os.File // nil: none was rejected yet
@@ -184,25 +179,12 @@ func (c *creating) forecast() error {
 
 // plan tells how long so many recipients take.
 func (c *creating) plan(n int64) error {
-	p, err := campaign.PlanFor(c.definition, max(0, n), c.sender.Rate, c.sender.DailyRecipients, c.env.now())
-	if err != nil || n <= 0 {
-		return err
+	now := c.env.now()
+	p, err := campaign.PlanFor(c.definition, n, c.sender.Rate, c.sender.DailyRecipients, now)
+	for _, line := range view.PlanNotes(c.definition, p, now) {
+		c.env.note("%s", line)
 	}
-	end := ""
-	if p.Days > 1 || p.Starts.Sub(c.env.now()) > time.Minute {
-		end = fmt.Sprintf(", from %s until about %s", stamp(p.Starts), stamp(p.Ends))
-	}
-	c.env.note("%s recipients at %v/s take %s%s", thousands(p.Recipients), p.Rate, roughly(p.Takes), end)
-	if p.Days > 1 && c.definition.Window != "" {
-		c.env.note("that does not fit into one window of %s: it goes on the next day", c.definition.Window)
-	}
-	if p.OverBudget {
-		c.env.note("that is more than the sender may write to in a day: the rest waits for the next")
-	}
-	if p.Late {
-		c.env.note("it does not fit before --expires-at: what is not sent until then never is")
-	}
-	return nil
+	return err
 }
 
 func countLines(in io.Reader) (n int64, err error) {
@@ -228,17 +210,6 @@ func countLines(in io.Reader) (n int64, err error) {
 	}
 }
 
-// roughly is a duration as people say it.
-func roughly(d time.Duration) string {
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%d seconds", int(d.Round(time.Second).Seconds()))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%d minutes", int(d.Round(time.Minute).Minutes()))
-	}
-	return fmt.Sprintf("%.1f hours", d.Hours())
-}
-
 // take reads the file, and takes its rows in unless it is only for checking.
 func (c *creating) take(ctx context.Context, dryRun bool) (campaign.Taken, error) {
 	in, err := c.env.input(c.name(), "the file of recipients")
@@ -250,6 +221,9 @@ func (c *creating) take(ctx context.Context, dryRun bool) (campaign.Taken, error
 	if c.flags.ndjson != "" {
 		file.Format = campaign.NDJSON
 	}
+	file.Waiting = func(atMost time.Duration) {
+		c.env.note("another process was reading this campaign's file a moment ago: waiting up to %s, until it is sure to have ended", atMost)
+	}
 	if told := c.env.now(); !c.flags.json {
 		file.Progress = func(t campaign.Taken) {
 			if now := c.env.now(); now.Sub(told) >= 5*time.Second {
@@ -258,7 +232,7 @@ func (c *creating) take(ctx context.Context, dryRun bool) (campaign.Taken, error
 			}
 		}
 	}
-	intake := &campaign.Intake{Ledger: c.ledger, Room: ledger.NewRoom(c.redis.general), Region: c.sender.DefaultRegion}
+	intake := &campaign.Intake{Ledger: c.ledger, Room: ledger.NewRoom(c.redis.general), Region: c.sender.Region}
 	return intake.Take(ctx, c.definition, file)
 }
 
@@ -276,10 +250,10 @@ func (c *creating) reject(r campaign.Rejection) error {
 		}
 		c.rejects, c.rows = f, csv.NewWriter(f)
 		if info, err := f.Stat(); err == nil && info.Size() == 0 {
-			_ = c.rows.Write([]string{"line", "reason"}) // the writer keeps its error for the end
+			_ = c.rows.Write(view.RejectsHeader) // the writer keeps its error for the end
 		}
 	}
-	_ = c.rows.Write([]string{strconv.FormatInt(r.Line, 10), harmless(r.Reason)})
+	_ = c.rows.Write(view.RejectsRow(r))
 	c.rows.Flush() // before its chunk is taken in: what is killed between is told twice rather than not at all
 	return c.rows.Error()
 }

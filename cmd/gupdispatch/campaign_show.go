@@ -2,64 +2,21 @@ package main
 
 import (
 	"context"
-	"encoding/csv"
 	"fmt"
 	"io"
-	"strconv"
 	"text/tabwriter"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
-	"github.com/gupdispatch/gupdispatch/campaign"
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
+	"github.com/gupdispatch/gupdispatch/view"
 )
 
-// campaignView is a campaign as the commands print it.
-type campaignView struct {
-	ID        string                   `json:"id"`
-	Sender    string                   `json:"sender"`
-	Status    message.CampaignStatus   `json:"status"`
-	Reason    string                   `json:"reason"` // why it is paused or was cancelled
-	Template  string                   `json:"template"`
-	Priority  message.Priority         `json:"priority"`
-	Accepted  int64                    `json:"accepted"` // rows
-	Rejected  int64                    `json:"rejected"`
-	Counts    map[message.Status]int64 `json:"counts"`
-	Done      int64                    `json:"done"` // taken by Gupshup, or at another end
-	Rate      float64                  `json:"rate"` // of those, per second, in the last seconds
-	End       stamp                    `json:"expected_end"`
-	RateLimit float64                  `json:"rate_limit,omitempty"`
-	Window    string                   `json:"window,omitempty"`
-	Timezone  string                   `json:"timezone,omitempty"`
-	StartAt   stamp                    `json:"start_at,omitzero"`
-	ExpiresAt stamp                    `json:"expires_at,omitzero"`
-	CreatedAt stamp                    `json:"created_at"`
-	UpdatedAt stamp                    `json:"updated_at"`
-	EndedAt   stamp                    `json:"ended_at,omitzero"`
-}
-
-func (a *app) campaignView(c ledger.Campaign) (campaignView, error) {
-	d, err := campaign.DecodeDefinition(c.Definition)
-	if err != nil {
-		return campaignView{}, err
-	}
-	p, err := campaign.ProgressOf(c, d, a.rates()[c.Sender], a.env.now())
-	if err != nil {
-		return campaignView{}, err
-	}
-	v := campaignView{
-		ID: c.ID, Sender: c.Sender, Status: c.Status, Reason: c.Reason, Template: d.Template, Priority: d.Priority, Accepted: c.Rows,
-		Rejected: c.Rejected, Counts: map[message.Status]int64{}, Done: p.Done, Rate: float64(int(p.Rate*10)) / 10, End: stamp(p.End),
-		RateLimit: d.Rate, Window: d.Window, Timezone: d.Zone, StartAt: stamp(d.StartAt), ExpiresAt: stamp(d.Expires),
-		CreatedAt: stamp(c.CreatedAt), UpdatedAt: stamp(c.UpdatedAt), EndedAt: stamp(c.EndedAt),
-	}
-	for _, s := range message.Statuses {
-		v.Counts[s] = c.Counts[s]
-	}
-	return v, nil
+func (a *app) campaignView(c ledger.Campaign) (view.Campaign, error) {
+	return view.CampaignOf(c, a.rates()[c.Sender], a.env.now())
 }
 
 func newCampaignListCommand(e *env) *cobra.Command {
@@ -88,12 +45,12 @@ func newCampaignListCommand(e *env) *cobra.Command {
 	return c
 }
 
-func (a *app) campaignViews(ctx context.Context, sender string) ([]campaignView, error) {
+func (a *app) campaignViews(ctx context.Context, sender string) ([]view.Campaign, error) {
 	senders, err := a.senders(sender)
 	if err != nil {
 		return nil, err
 	}
-	views := []campaignView{}
+	views := []view.Campaign{}
 	for _, s := range senders {
 		all, err := a.ledger.Campaigns(ctx, s)
 		if err != nil {
@@ -110,7 +67,7 @@ func (a *app) campaignViews(ctx context.Context, sender string) ([]campaignView,
 	return views, nil
 }
 
-func (e *env) campaignTable(views []campaignView) error {
+func (e *env) campaignTable(views []view.Campaign) error {
 	if len(views) == 0 {
 		e.note("there are no campaigns")
 		return nil
@@ -149,7 +106,7 @@ func newCampaignShowCommand(e *env) *cobra.Command {
 }
 
 // tellCampaign prints a campaign for people.
-func tellCampaign(w io.Writer, v campaignView) {
+func tellCampaign(w io.Writer, v view.Campaign) {
 	fmt.Fprintf(w, "campaign %s of %s is %s", v.ID, v.Sender, v.Status)
 	if v.Reason != "" {
 		fmt.Fprintf(w, ": %s", v.Reason)
@@ -234,12 +191,12 @@ func (a *app) watchCampaign(ctx context.Context, sender, id string, f watchFlags
 }
 
 // campaignProgress is how progress is shown: JSON, a bar for a person at a terminal, or lines.
-func (a *app) campaignProgress(f watchFlags) (show func(campaignView) error, end func()) {
+func (a *app) campaignProgress(f watchFlags) (show func(view.Campaign) error, end func()) {
 	end = func() {}
 	if f.json {
-		return func(v campaignView) error { return a.env.printLine(v) }, end
+		return func(v view.Campaign) error { return a.env.printLine(v) }, end
 	}
-	text := func(v campaignView) string {
+	text := func(v view.Campaign) string {
 		s := fmt.Sprintf("%s: %s of %s done, %s delivered, %s read, %s dead, %.1f/s", v.Status, thousands(v.Done), thousands(v.Accepted),
 			thousands(v.Counts[message.Delivered]), thousands(v.Counts[message.Read]), thousands(v.Counts[message.Dead]), v.Rate)
 		if !v.End.IsZero() {
@@ -249,7 +206,7 @@ func (a *app) campaignProgress(f watchFlags) (show func(campaignView) error, end
 	}
 	if !a.env.isTerminal(a.env.stderr) {
 		last := ""
-		return func(v campaignView) error {
+		return func(v view.Campaign) error {
 			if t := text(v); t != last {
 				last = t
 				a.env.note("%s", t)
@@ -258,7 +215,7 @@ func (a *app) campaignProgress(f watchFlags) (show func(campaignView) error, end
 		}, end
 	}
 	var bar *progressbar.ProgressBar
-	show = func(v campaignView) error {
+	show = func(v view.Campaign) error {
 		if bar == nil || bar.GetMax64() != v.Accepted {
 			bar = progressbar.NewOptions64(v.Accepted, progressbar.OptionSetWriter(a.env.stderr), progressbar.OptionSetWidth(12),
 				progressbar.OptionSetPredictTime(false), progressbar.OptionShowDescriptionAtLineEnd(),
@@ -283,7 +240,7 @@ func newCampaignReportCommand(e *env) *cobra.Command {
 			"reason, attempts, time of the last change. A row whose record is kept no longer is `retired`. Numbers are masked without --reveal.",
 		RunE: func(c *cobra.Command, args []string) error {
 			return e.oneCampaign(c.Context(), args[0], sender, func(a *app, found ledger.Campaign) error {
-				return e.reportCampaign(c.Context(), a, found, reveal)
+				return printed(view.WriteReport(c.Context(), e.stdout, a.ledger, found, reveal))
 			})
 		},
 	}
@@ -292,23 +249,17 @@ func newCampaignReportCommand(e *env) *cobra.Command {
 	return c
 }
 
-func (e *env) reportCampaign(ctx context.Context, a *app, found ledger.Campaign, reveal bool) error {
-	w := csv.NewWriter(e.stdout)
-	if err := w.Write([]string{"line", "id", "to", "status", "code", "message_id", "reason", "attempts", "updated_at"}); err != nil {
-		return printed(err)
+func newCampaignRejectsCommand(e *env) *cobra.Command {
+	var sender string
+	c := &cobra.Command{
+		Use: "rejects ID", Short: "Write which lines were rejected, and why, as CSV", Args: exactly(1, "the id of a campaign"),
+		Long: "Write which lines of the file were rejected, and why, as CSV: line and reason, in the order of the file. They are kept as long as the rows.",
+		RunE: func(c *cobra.Command, args []string) error {
+			return e.oneCampaign(c.Context(), args[0], sender, func(a *app, found ledger.Campaign) error {
+				return printed(view.WriteRejects(c.Context(), e.stdout, a.ledger, found))
+			})
+		},
 	}
-	err := campaign.Report(ctx, a.ledger, found.Sender, found.ID, func(l campaign.ReportLine) error {
-		if !reveal {
-			l.To = message.MaskNumber(l.To)
-		}
-		return printed(w.Write([]string{
-			strconv.FormatInt(l.Line, 10), l.ID, l.To, l.Status, l.Code, l.MessageID, harmless(l.Reason),
-			strconv.Itoa(l.Attempts), stamp(l.UpdatedAt).String(),
-		}))
-	})
-	w.Flush()
-	if err == nil {
-		err = printed(w.Error())
-	}
-	return err
+	senderFlag(c, &sender, "the sender, where several use one id")
+	return c
 }

@@ -72,6 +72,7 @@ func TestCampaignThroughTheCommands(t *testing.T) {
 			{"62", "to: is not a possible phone number: give it with its country code, such as 447700900123"},
 			{"63", "to: its number stands in line 2 already"},
 		}, rows)
+		require.Equal(t, string(list), s.ok("campaign", "rejects", "spring").out)
 		require.Contains(t, s.ok(create...).errs, "had been read before: nothing was added")
 
 		require.Equal(t, "campaign spring is paused\n", s.ok("campaign", "pause", "spring", "--reason", "a mistake").out)
@@ -120,7 +121,7 @@ func TestCampaignWarnsBeforehand(t *testing.T) {
 	got := s.ok("campaign", "create", "--id", "c", "--template", testTemplate, "--csv", file, "--rate", "0.2", "--window", window, "--expires-at", "10m", "--dry-run")
 	require.Contains(t, got.errs, "600 recipients at 0.2/s take 50 minutes, from")
 	require.Contains(t, got.errs, "does not fit into one window")
-	require.Contains(t, got.errs, "does not fit before --expires-at")
+	require.Contains(t, got.errs, "does not fit before it expires")
 }
 
 func TestCampaignWrongUsage(t *testing.T) {

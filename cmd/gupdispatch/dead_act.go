@@ -54,9 +54,10 @@ func (a *app) act(c *cobra.Command, ids []string, f pickFlags, action deadAction
 		err := action.do(ctx, t)
 		var notDead *ledger.NotDeadError
 		var suppressed *ledger.SuppressedError
+		var cancelled *ledger.CampaignCancelledError
 		switch {
-		case errors.As(err, &suppressed):
-			a.env.note("%s of %s was left alone: %s", t.id, t.sender, suppressed)
+		case errors.As(err, &suppressed), errors.As(err, &cancelled):
+			a.env.note("%s of %s was left alone: %s", t.id, t.sender, err)
 			continue
 		case errors.Is(err, ledger.ErrNotFound), errors.As(err, &notDead):
 			a.env.note("%s of %s was left alone: it is no dead letter any more", t.id, t.sender)

@@ -4,7 +4,6 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -84,7 +83,7 @@ func (e *env) exportCSV(reveal bool) (write func(exported) error, flush func() e
 	begun := w.Write(header)
 	write = func(x exported) error {
 		row := []string{
-			x.ID, x.Sender, x.To, string(x.Priority), x.Code, string(x.Class), harmless(x.Reason), x.MessageID, strconv.Itoa(x.Attempts), x.At.String(),
+			x.ID, x.Sender, x.To, string(x.Priority), x.Code, string(x.Class), view.Harmless(x.Reason), x.MessageID, strconv.Itoa(x.Attempts), x.At.String(),
 		}
 		if x.Message != nil {
 			b, err := json.Marshal(x.Message)
@@ -103,12 +102,4 @@ func (e *env) exportCSV(reveal bool) (write func(exported) error, flush func() e
 		return printed(w.Error())
 	}
 	return write, flush
-}
-
-// harmless keeps a spreadsheet from taking a provider's text for a formula.
-func harmless(text string) string {
-	if strings.HasPrefix(text, "=") || strings.HasPrefix(text, "+") || strings.HasPrefix(text, "-") || strings.HasPrefix(text, "@") {
-		return "'" + text
-	}
-	return text
 }

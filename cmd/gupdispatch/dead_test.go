@@ -15,6 +15,7 @@ import (
 	"github.com/gupdispatch/gupdispatch/gupshup/gupshuptest"
 	"github.com/gupdispatch/gupdispatch/internal/redistest"
 	"github.com/gupdispatch/gupdispatch/message"
+	"github.com/gupdispatch/gupdispatch/view"
 	"github.com/gupdispatch/gupdispatch/worker"
 )
 
@@ -190,7 +191,7 @@ func TestExportAsCSV(t *testing.T) {
 	require.Equal(t, testNumber, decode[message.Message](t, rows[1][10]).To)
 
 	for text, want := range map[string]string{"=1+1": "'=1+1", "+x": "'+x", "-x": "'-x", "@x": "'@x", "x=1": "x=1", "": ""} {
-		require.Equal(t, want, harmless(text))
+		require.Equal(t, want, view.Harmless(text))
 	}
 }
 

@@ -92,11 +92,31 @@ func (s *demoStage) explainKeep(held int) {
 		fmt.Fprintf(out, "\nSomebody has just topped up the wallet and the template is active again: the %s messages behind the two holds\ngo out once their minute is over.\n", thousands(held))
 	}
 	fmt.Fprintln(out, "\nCallbacks go on, too. One has just told of a message that something else sent from the shop's app: it is parked.")
-	fmt.Fprintf(out, "\nLook around until Ctrl-C. The web UI of the queues: http://%s/ui/ (user %s, password %s)\nIn another terminal:\n", s.uiAddr, demoUser, s.password)
+	fmt.Fprintf(out, "\nLook around until Ctrl-C, with a browser: http://%s/ (user %s, password %s)\nThe queues as asynq has them: http://%s/ui/\nIn another terminal:\n",
+		s.uiAddr, demoUser, s.password, s.uiAddr)
 	for _, line := range s.keepCommands() {
 		fmt.Fprintf(out, "  gupdispatch --config %s %s\n", s.file, line)
 	}
-	fmt.Fprintf(out, "  curl -s http://%s/_sim/stats\n", s.simAddr)
+	fmt.Fprintf(out, "The REST API, described at http://%s/docs:\n", s.uiAddr)
+	for _, line := range s.keepRequests() {
+		fmt.Fprintln(out, "  "+line)
+	}
+	fmt.Fprintf(out, "What Gupshup saw:\n  curl -s http://%s/_sim/stats\n", s.simAddr)
+}
+
+// keepRequests work against the API of a kept demo, in a shell and in their order.
+func (s *demoStage) keepRequests() []string {
+	ask := func(path, more string) string {
+		return fmt.Sprintf("curl -s http://%s%s -H 'Authorization: Bearer %s'%s", s.uiAddr, path, s.httpKey, more)
+	}
+	return []string{
+		ask("/v1/messages", ` -H 'Content-Type: application/json' -d '{"id":"hello","sender":"shop","to":"15559998889","message":{"type":"text","text":"Hello"}}'`),
+		ask("/v1/messages/hello", ""),
+		`printf 'to,name\n15559990001,Asha\n15559990002,Ravi\n12,Nobody\n' | ` + ask("/v1/campaigns",
+			` -F 'campaign={"id":"spring","sender":"shop","template":{"id":"c6aecef6-bcb0-4fb1-8100-28c094e3bc6b","params":["{name}"]}}' -F recipients=@-`),
+		ask("/v1/campaigns/spring", ""),
+		ask("/v1/campaigns/spring/report", ""),
+	}
 }
 
 // keepCommands work against a kept demo.

@@ -27,6 +27,7 @@ const (
 	demoUser     = "demo"
 	demoPassword = "DEMO_UI_PASSWORD" // a variable that the written configuration names
 	demoToken    = "DEMO_CALLBACK_TOKEN"
+	demoHTTPKey  = "DEMO_API_KEY"
 	noRouteFor   = 2 * time.Second // the clinic's network is down for so long
 	demoBatch    = 100             // messages handed over at a time
 	demoTries    = 5               // to hand over what the embedded Redis did not confirm, on a machine that has no time for it
@@ -48,6 +49,7 @@ type demoStage struct {
 	file     string // the configuration
 	password string // of the web UI
 	token    string // of the callback URLs
+	httpKey  string // of the API
 	receiver *http.Server
 	hearAddr string // where callbacks are posted to
 	app      *app
@@ -77,7 +79,7 @@ func (e *env) openStage(ctx context.Context, f demoFlags, sample []demoMessage) 
 	if err = s.writeConfig(); err != nil {
 		return nil, err
 	}
-	cfg, err := config.Load(s.file, []string{demoPassword + "=" + s.password, demoToken + "=" + s.token})
+	cfg, err := config.Load(s.file, []string{demoPassword + "=" + s.password, demoToken + "=" + s.token, demoHTTPKey + "=" + s.httpKey})
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +162,7 @@ func (s *demoStage) writeConfig() error {
 		return fmt.Errorf("the demo's configuration cannot be written: %w", err)
 	}
 	s.dir, s.file, s.password = dir, filepath.Join(dir, "gupdispatch.yaml"), rand.Text()[:12]
-	s.token = rand.Text()
+	s.token, s.httpKey = rand.Text(), rand.Text()
 	key := filepath.Join(dir, "api-key")
 	return errors.Join(
 		os.WriteFile(key, []byte(demoAPIKey+"\n"), 0o600),
@@ -180,13 +182,14 @@ redis:
 http:
   listen: 127.0.0.1:0
   ui_users: [{name: %s, password_env: %s, role: admin}]
+  api_keys: [{name: demo, key_env: %s}]
 workers: {shutdown_timeout: 25s, stop_grace: 35s}
 gupshup: {timeout: 20s}
 retry:
   backoff: {base: 300ms, cap: 2s}
 in_doubt: {window: 10s}
 senders:
-`, s.redis.addr(), demoUser, demoPassword)
+`, s.redis.addr(), demoUser, demoPassword, demoHTTPKey)
 	for _, d := range demoSenders() {
 		base, rate := s.simAddr, d.rate
 		if d.name == demoSenders()[0].name {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -186,6 +187,20 @@ func TestDemoKeepsRunning(t *testing.T) {
 		if strings.HasSuffix(c[1], "receipts parked") {
 			require.Contains(t, stdout.String(), "1555*****77", "the receiver goes on, and parks what it does not know")
 		}
+	}
+
+	requests := regexp.MustCompile(`(?m)^  (.*/v1/.*)$`).FindAllStringSubmatch(out, -1)
+	require.Len(t, requests, len((&demoStage{}).keepRequests()))
+	for i, want := range []string{`"queued"`, `"id":"hello"`, `"accepted":2,"rejected":1`, `"id":"spring"`, "spring.3,1555*****02,"} {
+		if _, err := exec.LookPath("curl"); err != nil {
+			t.Log("SKIPPED: there is no curl here")
+			break
+		}
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", requests[i][1])
+		cmd.Env = append(os.Environ(), "no_proxy=*")
+		text, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", text)
+		require.Contains(t, string(text), want, requests[i][1])
 	}
 
 	file := regexp.MustCompile(`--config (\S+)`).FindStringSubmatch(out)[1]

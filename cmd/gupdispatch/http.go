@@ -8,9 +8,9 @@ import (
 
 func newHTTPCommand(e *env) *cobra.Command {
 	return &cobra.Command{
-		Use: "http", Short: "Serve the REST API, Gupshup's callbacks, the web UI, health and metrics; send nothing",
-		Long: "On http.listen: the REST API (/v1/, described at /docs and /openapi.json), Gupshup's callbacks (/callbacks/gupshup/{sender}), the web UI\n" +
-			"of the queues (/ui/), /healthz, /readyz and /metrics.\n" +
+		Use: "http", Short: "Serve the REST API, Gupshup's callbacks, the web pages, health and metrics; send nothing",
+		Long: "On http.listen: the REST API (/v1/, described at /docs and /openapi.json), Gupshup's callbacks (/callbacks/gupshup/{sender}), the pages\n" +
+			"for operators (/) and asynq's web UI of the queues (/ui/), /healthz, /readyz and /metrics.\n" +
 			"It sends nothing, and so needs no API key of Gupshup's: `worker` does that, on this machine or another one.",
 		Args: exactly(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {

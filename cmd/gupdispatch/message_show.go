@@ -53,10 +53,17 @@ func tellStory(w io.Writer, v view.Message) {
 		fmt.Fprintf(w, "  %s  %s\n", at, fmt.Sprintf(format, args...))
 	}
 	event(v.CreatedAt, "accepted")
-	for _, c := range chapters(v) {
-		event(c.at, "%s", c.text)
+	for _, c := range view.Story(v) {
+		event(c.At, "%s", c.Text)
 	}
 	event(v.UpdatedAt, "it is %s", statusText(v))
+	switch {
+	case v.NextAt.IsZero():
+	case v.Status == message.InDoubt:
+		event(v.NextAt, "somebody decides about the doubt, unless a callback has by then")
+	default:
+		event(v.NextAt, "it is tried, unless it is kept back still")
+	}
 	if v.Status == message.Queued && !v.ExpiresAt.IsZero() {
 		event(v.ExpiresAt, "it expires, if it has not been sent until then")
 	}

@@ -44,6 +44,11 @@ func TestMessageShowTellsTheStory(t *testing.T) {
 	require.Contains(t, story, "it expires, if it has not been sent until then")
 	require.Equal(t, map[string]any{"order": "4711"}, decode[map[string]any](t, s.ok("message", "show", "q", "--json").out)["metadata"])
 
+	s.ok("send", "--to", testNumber, "--text", "Hello", "--id", "later", "--send-at", "2h")
+	at := decode[map[string]any](t, s.ok("message", "show", "later", "--json").out)["next_at"].(string)
+	require.NotEmpty(t, at)
+	require.Contains(t, s.ok("message", "show", "later").out, at+"  it is tried, unless it is kept back still\n")
+
 	s.dies(s.sender, "d", "IN_DOUBT")
 	story = s.ok("dead", "show", "d").out
 	require.Contains(t, story, "attempt 1 in_doubt, code IN_DOUBT")

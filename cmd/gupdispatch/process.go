@@ -34,7 +34,7 @@ func newWorkerCommand(e *env) *cobra.Command {
 
 func newServeCommand(e *env) *cobra.Command {
 	return &cobra.Command{
-		Use: "serve", Short: "Send messages, and serve the REST API, Gupshup's callbacks, the web UI, health and metrics",
+		Use: "serve", Short: "Send messages, and serve the REST API, Gupshup's callbacks, the web pages, health and metrics",
 		Long: "What `worker` and `http` do, in one process.",
 		Args: exactly(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -143,7 +143,7 @@ func (a *app) tell(d door, address net.Addr) {
 	}
 	scheme, paths := "http", "/healthz, /readyz, /metrics"
 	if d.ui {
-		paths = "/v1/, /docs, /ui/, /callbacks/gupshup/{sender}, " + paths
+		paths = "/, /ui/, /v1/, /docs, /callbacks/gupshup/{sender}, " + paths
 		if a.cfg.HTTP.TLSCert != "" {
 			scheme = "https"
 		}

@@ -129,7 +129,7 @@ func TestServe(t *testing.T) {
 		"http: {listen: \"127.0.0.1:0\", ui_users: [{name: ops, password_env: TEST_PASSWORD, role: admin}]}")
 	r := s.begin("serve")
 	base, client := r.address(), browser(t)
-	require.Contains(t, r.out.String(), "(/v1/, /docs, /ui/, /callbacks/gupshup/{sender}, /healthz, /readyz, /metrics)")
+	require.Contains(t, r.out.String(), "(/, /ui/, /v1/, /docs, /callbacks/gupshup/{sender}, /healthz, /readyz, /metrics)")
 	s.ok("send", "--to", testNumber, "--text", "Hello", "--wait", "--timeout", "30s")
 
 	for path, want := range map[string]string{"/healthz": `"ok"`, "/readyz": `"ready"`, "/ui/": "password"} {

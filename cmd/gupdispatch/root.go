@@ -15,7 +15,7 @@ const redisPatience = 30 * time.Second
 func newRoot(e *env) *cobra.Command {
 	root := group("gupdispatch", "Hand over WhatsApp messages; each reaches Gupshup once, at the right pace, and its end is known",
 		newServeCommand(e), newWorkerCommand(e), newHTTPCommand(e),
-		newSendCommand(e), newMessageCommand(e), newCampaignCommand(e), newDeadCommand(e), newSenderCommand(e), newTemplateCommand(e), newSuppressCommand(e), newReceiptsCommand(e), newAuditCommand(e),
+		newSendCommand(e), newMessageCommand(e), newCampaignCommand(e), newDeadCommand(e), newSenderCommand(e), newTemplateCommand(e), newSuppressCommand(e), newReceiptsCommand(e), newAuditCommand(e), newAuditLogCommand(e),
 		newDemoCommand(e), newSimulateCommand(e),
 		newConfigCommand(e), newVersionCommand(e),
 	)

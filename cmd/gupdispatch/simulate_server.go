@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gupdispatch/gupdispatch/gupshup/gupshuptest"
+	"github.com/gupdispatch/gupdispatch/view"
 )
 
 // stopGrace is how long requests under way may still take once a simulator stops; it ends its own delays at once.
@@ -55,10 +56,4 @@ func reachable(addr net.Addr) string {
 }
 
 // thousands writes a count as people read it: 12,345.
-func thousands[N int | int64 | uint64](n N) string {
-	s := strconv.FormatUint(uint64(n), 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
+func thousands[N int | int64 | uint64](n N) string { return view.Thousands(n) }

@@ -86,7 +86,7 @@ func TestEveryCommandIsThere(t *testing.T) {
 	t.Parallel()
 	root := newRoot(newEnv(nil, nil, nil, nil))
 	for _, path := range []string{
-		"serve", "worker", "http", "send", "message show", "dead list", "dead show", "dead replay", "dead export", "dead purge", "audit",
+		"serve", "worker", "http", "send", "message show", "dead list", "dead show", "dead replay", "dead export", "dead purge", "audit", "audit-log",
 		"campaign create", "campaign list", "campaign show", "campaign watch", "campaign pause", "campaign resume", "campaign cancel", "campaign report",
 		"sender list", "sender hold", "sender release", "template list", "template hold", "template release",
 		"suppress add", "suppress remove", "suppress list", "suppress import", "receipts parked",

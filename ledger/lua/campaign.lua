@@ -3,7 +3,7 @@
 --
 -- P c:<id> is a hash: st state, re why it is paused or was cancelled, by who did that ('template': its template is held), def definition,
 --   tp template, pr priority, sa start at, ca created, ua updated, en ended;
---   of the intake: ch chunks, ro rows, li lines of the file, ck a sum over them, rj rejected, in '1' once all is in, ow and ot who reads the
+--   of the intake: ch chunks, ro rows, li lines of the file, ck a sum over them, rj rejected, jc chunks of those, in '1' once all is in, ow and ot who reads the
 --   file and till when that holds, sn '1' while the numbers are kept;
 --   of the expansion: cu the chunk that is next, of how many of its rows have become messages, xp how many have in all, lb where the last
 --   batch began, ra until when its rate is used up, wo, wc, wn when its window opens, closes and opens again;

@@ -45,12 +45,12 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'campaigns:rows', '-inf', i
     count('cancelled', num(c.xp) - num(c.ro))
     count('retired', num(c.ro) - num(c.xp))
   end
-  redis.call('UNLINK', camp_key(id) .. ':rows')
+  redis.call('UNLINK', camp_key(id) .. ':rows', camp_key(id) .. ':rejects')
   if c then redis.call('HSET', camp_key(id), 'ru', '1') end
   redis.call('ZREM', P .. 'campaigns:rows', id)
 end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'campaigns:ended', '-inf', int(now - num(ARGV[5])), 'LIMIT', 0, 5)) do
-  redis.call('UNLINK', camp_key(id), camp_key(id) .. ':count', camp_key(id) .. ':rows')
+  redis.call('UNLINK', camp_key(id), camp_key(id) .. ':count', camp_key(id) .. ':rows', camp_key(id) .. ':rejects')
   redis.call('ZREM', P .. 'campaigns', id)
   redis.call('ZREM', P .. 'campaigns:ended', id)
 end

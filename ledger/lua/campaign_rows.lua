@@ -1,9 +1,10 @@
 -- campaign_rows takes rows in: one chunk of them, and how far in the file it comes. Rows are accepted and queued from now on.
 -- ARGV: 2 id, 3 who reads the file, 4 how long nobody else may (ms), 5 lines before it, 6 lines with it, 7 sum over those lines,
---       8 rejected so far, 9 the chunk ('' for none), 10 rows, then of each row its number as keys have it and its message's own id or ''
+--       8 rejected so far, 9 the chunk, 10 what was rejected of these lines ('' for none, both), 11 rows, then of each row its number as keys
+--       have it and its message's own id or ''
 -- Returns: {'ok'} | {'gone'} | {'closed', state} | {'busy'} | {'moved', lines} | {'clash', lists of {row from 1, 'number' | 'id' | 'taken'}}
 -- After a clash nothing was written.
-local id, owner, before, lines, n = ARGV[2], ARGV[3], num(ARGV[5]), num(ARGV[6]), num(ARGV[10])
+local id, owner, before, lines, n = ARGV[2], ARGV[3], num(ARGV[5]), num(ARGV[6]), num(ARGV[11])
 local key = camp_key(id)
 local c = camp(id)
 if not c then return { 'gone' } end
@@ -18,7 +19,7 @@ end
 local BUCKETS = 16384
 local clashes, sets = {}, {}
 for i = 1, n do
-  local number, own = num(ARGV[9 + 2 * i]), ARGV[10 + 2 * i]
+  local number, own = num(ARGV[10 + 2 * i]), ARGV[11 + 2 * i]
   local set, member = key .. ':n:' .. int(number % BUCKETS), int(math.floor(number / BUCKETS))
   if redis.call('SISMEMBER', set, member) == 1 then clashes[#clashes + 1] = { i, 'number' } end
   sets[#sets + 1] = { set, member }
@@ -37,6 +38,7 @@ if #clashes > 0 then return { 'clash', clashes } end
 
 for _, s in ipairs(sets) do redis.call('SADD', s[1], s[2]) end
 turn(id, c, after(c.st, 'rows'), 'li', int(lines), 'ck', ARGV[7], 'rj', ARGV[8], 'ow', owner, 'ot', int(now + num(ARGV[4])), 'sn', '1')
+if ARGV[10] ~= '' then redis.call('HSET', key .. ':rejects', int(redis.call('HINCRBY', key, 'jc', 1) - 1), ARGV[10]) end
 if n > 0 then
   redis.call('HSET', key .. ':rows', int(num(c.ch)), ARGV[9])
   redis.call('HINCRBY', key, 'ch', 1)

@@ -1,4 +1,4 @@
-package main
+package view
 
 import (
 	"fmt"
@@ -8,39 +8,38 @@ import (
 
 	"github.com/gupdispatch/gupdispatch/gupshup"
 	"github.com/gupdispatch/gupdispatch/ledger"
-	"github.com/gupdispatch/gupdispatch/view"
 )
 
-// chapter is one thing that happened to a message.
-type chapter struct {
-	at    stamp
+// Chapter is one thing that happened to a message.
+type Chapter struct {
+	At    Stamp
+	Text  string
 	order time.Time // where it stands in the story
-	text  string
 }
 
-// chapters tells attempts and receipts in order of time. A receipt never stands before its attempt: WhatsApp's clock is another one,
+// Story tells attempts and receipts in order of time. A receipt never stands before its attempt: WhatsApp's clock is another one,
 // and gives only seconds.
-func chapters(v view.Message) []chapter {
-	all := make([]chapter, 0, len(v.Attempts)+len(v.Receipts))
+func Story(v Message) []Chapter {
+	all := make([]Chapter, 0, len(v.Attempts)+len(v.Receipts))
 	began := make(map[int]time.Time, len(v.Attempts))
 	for _, a := range v.Attempts {
 		began[a.N] = time.Time(a.At)
-		all = append(all, chapter{at: a.At, order: time.Time(a.At), text: attemptText(a)})
+		all = append(all, Chapter{At: a.At, order: time.Time(a.At), Text: attemptText(a)})
 	}
 	for _, r := range v.Receipts {
 		order := time.Time(r.At)
 		if began[r.Attempt].After(order) {
 			order = began[r.Attempt]
 		}
-		all = append(all, chapter{at: r.At, order: order, text: receiptText(r)})
+		all = append(all, Chapter{At: r.At, order: order, Text: receiptText(r)})
 	}
 	// Stable: of one moment attempts stand before receipts, and receipts as the ledger ordered them.
-	slices.SortStableFunc(all, func(a, b chapter) int { return a.order.Compare(b.order) })
+	slices.SortStableFunc(all, func(a, b Chapter) int { return a.order.Compare(b.order) })
 	return all
 }
 
 // attemptText is such as "attempt 1 submitted, messageId 7f5c…".
-func attemptText(a view.Attempt) string {
+func attemptText(a Attempt) string {
 	outcome := string(a.Outcome)
 	if outcome == "" {
 		outcome = "under way"
@@ -56,7 +55,7 @@ func attemptText(a view.Attempt) string {
 }
 
 // receiptText is such as "delivered (attempt 1)".
-func receiptText(r view.Receipt) string {
+func receiptText(r Receipt) string {
 	what := r.Event
 	switch {
 	case r.Event == gupshup.ReceiptFailed && r.Code != "":

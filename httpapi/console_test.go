@@ -1,0 +1,514 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gupdispatch/gupdispatch/auditlog"
+	"github.com/gupdispatch/gupdispatch/gupshup"
+	"github.com/gupdispatch/gupdispatch/internal/redistest"
+	"github.com/gupdispatch/gupdispatch/ledger"
+	"github.com/gupdispatch/gupdispatch/message"
+	"github.com/gupdispatch/gupdispatch/view"
+)
+
+// fakeCampaigns is one campaign of any sender.
+type fakeCampaigns struct {
+	shown ShownCampaign
+	asked []string
+	err   error
+}
+
+func (f *fakeCampaigns) List(_ context.Context, sender string) ([]ShownCampaign, error) {
+	if f.shown.Sender != sender {
+		return nil, nil
+	}
+	return []ShownCampaign{f.shown}, nil
+}
+
+func (f *fakeCampaigns) Show(_ context.Context, sender, id string) (ShownCampaign, error) {
+	if id != f.shown.ID || sender != f.shown.Sender {
+		return ShownCampaign{}, ledger.ErrNoCampaign
+	}
+	return f.shown, nil
+}
+
+func (f *fakeCampaigns) Steer(_ context.Context, sender, id string, e message.CampaignEvent, why, by string) (message.CampaignStatus, error) {
+	f.asked = append(f.asked, fmt.Sprint(sender, " ", id, " ", e, " ", why, " ", by))
+	return message.CampaignPaused, f.err
+}
+
+// office is a stand with our own pages.
+type office struct {
+	*stand
+	campaigns *fakeCampaigns
+}
+
+func newOffice(t *testing.T, rdb *redis.Client) *office {
+	t.Helper()
+	o := &office{campaigns: &fakeCampaigns{}}
+	sender := redistest.Sender()
+	h := newHouse(t, func(opts *Options) {
+		opts.Redis, opts.API, opts.Campaigns, opts.Now = rdb, deskOf(t, rdb, sender), o.campaigns, time.Now
+		opts.SessionKey = []byte(strings.Repeat("k", minSessionKey))
+		books := opts.API.Ledger
+		opts.API.Sender = func(ctx context.Context, name string) (view.Sender, error) {
+			all, err := books.Holds(ctx, name)
+			own, templates := view.SplitHolds(all)
+			v := view.Sender{Name: name, Rate: 80, EffectiveRate: 80, Holds: view.HoldsOf(own), TemplatesHeld: len(templates), Waiting: view.WaitingOf(all.Waiting)}
+			if len(v.Holds) > 0 {
+				v.Hold = &v.Holds[0]
+			}
+			return v, err
+		}
+	})
+	h.client = rdb
+	o.stand = &stand{house: h, books: h.server.opts.API.Ledger, sender: sender, queue: message.Queue(sender, message.Default)}
+	o.in = map[string]func(*http.Request){"ops": h.as("ops"), "desk": h.as("desk")}
+	o.campaigns.shown = ShownCampaign{
+		ID: "spring", Sender: sender, Template: someTemplate, Status: message.CampaignRunning, Rows: 200, Done: 50, Rate: 12.34, Created: time.Now(),
+		Counts: map[message.Status]int64{message.Delivered: 40, message.Dead: 10, message.Queued: 150},
+	}
+	return o
+}
+
+// get reads a page. Nothing may be in it that a page must not tell or fetch.
+func (o *office) get(user, target string) answer {
+	o.Helper()
+	res := o.do("GET", target, nil, o.in[user])
+	require.NotContains(o, res.text, number, target)
+	require.NotContains(o, res.text, "Hello", target)
+	for _, attribute := range regexp.MustCompile(`(?:src|href|action)="([^"]*)"`).FindAllStringSubmatch(res.text, -1) {
+		require.True(o, strings.HasPrefix(attribute[1], "/") && !strings.HasPrefix(attribute[1], "//"), "%s fetches %s", target, attribute[1])
+	}
+	require.NotContains(o, res.text, "style=", "the policy takes no inline style")
+	require.NotContains(o, res.text, "<script>", "nor script")
+	if res.StatusCode == http.StatusOK {
+		require.Equal(o, policyConsole, res.Header.Get("Content-Security-Policy"), target)
+		require.Contains(o, res.text, "</html>", target)
+	}
+	return res
+}
+
+// token is what the forms of a person carry.
+func (o *office) token(user string) string {
+	o.Helper()
+	users, err := newDirectory(o.server.opts.UIUsers)
+	require.NoError(o, err)
+	s, r := newSessions(o.server.opts, users), httptest.NewRequest("GET", "/", nil)
+	o.in[user](r)
+	got, _, in := s.of(r)
+	require.True(o, in)
+	return s.formToken(got)
+}
+
+// post sends a form, with the token unless the fields have another.
+func (o *office) post(user, target string, fields url.Values, edits ...func(*http.Request)) answer {
+	o.Helper()
+	form := url.Values{"token": {o.token(user)}}
+	for name, values := range fields {
+		form[name] = values
+	}
+	edits = append([]func(*http.Request){header("Content-Type", "application/x-www-form-urlencoded"), o.in[user]}, edits...)
+	return o.do("POST", target, strings.NewReader(form.Encode()), edits...)
+}
+
+// follow opens the page that a form leads to, and returns what it says.
+func (o *office) follow(user string, res answer) string {
+	o.Helper()
+	require.Equal(o, http.StatusSeeOther, res.StatusCode, res.text)
+	var said *http.Cookie
+	for _, c := range res.Cookies() {
+		if c.Name == flashCookie {
+			said = c
+		}
+	}
+	require.NotNil(o, said)
+	page := o.do("GET", res.Header.Get("Location"), nil, o.in[user], cookie(said))
+	require.Equal(o, http.StatusOK, page.StatusCode, page.text)
+	found := regexp.MustCompile(`<p class="said[^>]*>([^<]*)</p>`).FindStringSubmatch(page.text)
+	require.NotNil(o, found, page.text)
+	return found[1]
+}
+
+func TestEveryPageNeedsALogin(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, redistest.Embedded(t))
+	for _, target := range []string{"/", "/campaigns", "/campaigns/" + o.sender + "/spring", "/dead", "/dead/replay", "/message?id=m", "/audit-log"} {
+		res := o.do("GET", target, nil)
+		require.Equal(t, http.StatusSeeOther, res.StatusCode, target)
+		to, err := url.Parse(res.Header.Get("Location"))
+		require.NoError(t, err)
+		require.Equal(t, "/ui/login", to.Path)
+		require.Equal(t, target, to.Query().Get("next"))
+		in := o.logIn("desk", viewerPassword, target, from(fmt.Sprintf("198.51.100.%d:1", len(target))))
+		require.Equal(t, target, in.Header.Get("Location"), "and leads there afterwards")
+		for _, user := range []string{"ops", "desk"} {
+			page := o.get(user, target)
+			require.Contains(t, []int{200, 404}, page.StatusCode, target)
+			require.Contains(t, page.text, user)
+		}
+	}
+	for _, target := range []string{"/senders/" + o.sender + "/release", "/dead/replay", "/message/cancel"} {
+		require.Equal(t, http.StatusSeeOther, o.do("POST", target, nil).StatusCode, target)
+	}
+	for path, kind := range map[string]string{"/console.css": "text/css", "/console.js": "text/javascript", "/console.svg": "image/svg+xml"} {
+		res := o.do("GET", path, nil)
+		require.Equal(t, 200, res.StatusCode)
+		require.True(t, strings.HasPrefix(res.Header.Get("Content-Type"), kind))
+	}
+	h := newHouse(t, func(opts *Options) { opts.UIUsers = nil })
+	require.Equal(t, "/ui/", h.do("GET", "/", nil).Header.Get("Location"), "which explains how to name users")
+}
+
+func TestSendersAndTheirHolds(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		o := newOffice(t, rdb)
+		ctx := context.Background()
+		require.NotContains(t, o.get("ops", "/").text, "<button>Release", "nothing is held")
+		_, err := o.books.SetHold(ctx, ledger.HoldRequest{Sender: o.sender, Reason: ledger.ReasonByHand, By: "ravi", Note: "<b>stop</b>"})
+		require.NoError(t, err)
+		_, err = o.books.SetHold(ctx, ledger.HoldRequest{Sender: o.sender, Hold: ledger.Hold{Template: someTemplate}, Reason: ledger.ReasonByHand, By: "ravi", Note: "typo"})
+		require.NoError(t, err)
+		o.put("m", "pending")
+		page := o.get("ops", "/").text
+		require.Contains(t, page, "by ravi, &#34;&lt;b&gt;stop&lt;/b&gt;&#34;")
+		require.Contains(t, page, `action="/senders/`+o.sender+`/release"`)
+		require.Contains(t, page, `action="/templates/`+someTemplate+`/release"`)
+		require.Contains(t, page, `name="token" value="`+o.token("ops")+`"`)
+		require.Contains(t, page, "of 80 messages/s")
+		watched := o.get("desk", "/").text
+		require.Contains(t, watched, "by ravi")
+		require.NotContains(t, watched, "<button>Release", "a viewer has no buttons")
+
+		released := "/senders/" + o.sender + "/release"
+		require.Contains(t, o.follow("ops", o.post("ops", released, url.Values{"here": {"/"}})), "is released. What waits is let go bit by bit: 1 message.")
+		all, err := o.books.Holds(ctx, o.sender)
+		require.NoError(t, err)
+		own, templates := view.SplitHolds(all)
+		require.Empty(t, own)
+		require.Len(t, templates, 1)
+		e := o.noted()
+		require.Equal(t, "sender.release", e.Action)
+		require.Equal(t, "ops", e.User)
+		require.Contains(t, e.Detail, "by ravi")
+
+		template := "/templates/" + someTemplate + "/release"
+		require.Contains(t, o.follow("ops", o.post("ops", template, url.Values{"sender": {o.sender}})), "is released")
+		all, err = o.books.Holds(ctx, o.sender)
+		require.NoError(t, err)
+		_, templates = view.SplitHolds(all)
+		require.Empty(t, templates)
+		require.Equal(t, o.sender+" "+someTemplate, o.noted().Target)
+
+		require.Equal(t, 404, o.post("ops", "/senders/nobody/release", nil).StatusCode)
+		require.Equal(t, 404, o.post("ops", template, url.Values{"sender": {"nobody"}}).StatusCode)
+		require.Equal(t, 422, o.post("ops", "/templates/x/release", url.Values{"sender": {o.sender}}).StatusCode)
+	})
+}
+
+// Who may press what: no form does anything for a viewer, without its token, or from another site.
+func TestWhoMayAct(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		o := newOffice(t, rdb)
+		o.put("dead", "archived")
+		o.put("waits", "pending")
+		_, err := o.books.SetHold(context.Background(), ledger.HoldRequest{Sender: o.sender, Reason: ledger.ReasonByHand, By: "ravi"})
+		require.NoError(t, err)
+		forms := map[string]url.Values{
+			"/senders/" + o.sender + "/release":         nil,
+			"/templates/" + someTemplate + "/release":   {"sender": {o.sender}},
+			"/campaigns/" + o.sender + "/spring/pause":  nil,
+			"/campaigns/" + o.sender + "/spring/cancel": nil,
+			"/dead/replay":    {"sender": {o.sender}},
+			"/message/cancel": {"sender": {o.sender}, "id": {"waits"}},
+		}
+		// A replica that takes the same logins, and nothing else.
+		readOnly, err := New(func() Options { opts := o.server.opts; opts.UIReadOnly = true; return opts }())
+		require.NoError(t, err)
+		for target, fields := range forms {
+			with := func(token string) url.Values {
+				v := url.Values{"token": {token}}
+				for name, values := range fields {
+					v[name] = values
+				}
+				return v
+			}
+			for name, res := range map[string]answer{
+				"viewer":          o.post("desk", target, fields),
+				"no token":        o.post("ops", target, with("")),
+				"another's token": o.post("ops", target, with(o.token("desk"))),
+				"another site":    o.post("ops", target, fields, header("Sec-Fetch-Site", "cross-site")),
+				"another origin":  o.post("ops", target, fields, header("Origin", "https://evil.example")),
+			} {
+				require.Equal(t, 403, res.StatusCode, "%s: %s", target, name)
+			}
+			require.Equal(t, http.StatusMethodNotAllowed, o.do("PUT", target, nil, o.in["ops"]).StatusCode, target)
+			acting := o.server
+			o.server = readOnly
+			res := o.post("ops", target, fields)
+			require.Equal(t, 403, res.StatusCode, target)
+			require.Contains(t, res.text, "read-only")
+			o.server = acting
+		}
+		require.Empty(t, o.campaigns.asked)
+		require.Equal(t, message.Dead, o.status("dead"))
+		require.Equal(t, message.Queued, o.status("waits"))
+		all, err := o.books.Holds(context.Background(), o.sender)
+		require.NoError(t, err)
+		own, _ := view.SplitHolds(all)
+		require.Len(t, own, 1)
+		entries, err := auditlog.New(rdb).Read(context.Background(), auditlog.Filter{User: "desk", Limit: 1000})
+		require.NoError(t, err)
+		refused := map[string]bool{}
+		for _, e := range entries {
+			if strings.HasPrefix(e.Target, o.sender) || strings.Contains(e.Target, "sender="+o.sender) {
+				require.Equal(t, auditlog.Refused, e.Outcome)
+				refused[e.Action] = true
+			}
+		}
+		require.Equal(t, map[string]bool{
+			"sender.release": true, "template.release": true, "campaign.pause": true, "campaign.cancel": true, "dead.replay": true, "message.cancel": true,
+		}, refused)
+	})
+}
+
+func TestCampaignsOnThePages(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, redistest.Embedded(t))
+	list := o.get("desk", "/campaigns").text
+	require.Contains(t, list, `href="/campaigns/`+o.sender+`/spring"`)
+	require.Contains(t, list, "50 of 200")
+	require.Contains(t, list, `<rect class="delivered" x="0" y="0" width="20" height="4">`)
+	require.Contains(t, list, `<rect class="dead" x="20" y="0" width="5" height="4">`)
+	one := "/campaigns/" + o.sender + "/spring"
+	page := o.get("ops", one).text
+	require.Contains(t, page, one+`/pause"`)
+	require.Contains(t, page, one+`/cancel"`)
+	require.NotContains(t, page, one+`/resume"`, "it runs")
+	require.Contains(t, page, "25 %")
+	require.NotContains(t, o.get("desk", one).text, "/pause")
+
+	require.Contains(t, o.follow("ops", o.post("ops", one+"/pause", url.Values{"here": {one}})), "The campaign spring is paused.")
+	require.Equal(t, http.StatusSeeOther, o.post("ops", one+"/cancel", url.Values{"reason": {" wrong text "}}).StatusCode)
+	require.Equal(t, []string{o.sender + " spring pause  ops", o.sender + " spring cancel wrong text ops"}, o.campaigns.asked)
+	require.Equal(t, "wrong text", o.noted().Detail)
+	require.Equal(t, 404, o.post("ops", one+"/explode", nil).StatusCode)
+	require.Equal(t, 422, o.post("ops", one+"/pause", url.Values{"reason": {strings.Repeat("x", 201)}}).StatusCode)
+	require.Equal(t, 404, o.post("ops", "/campaigns/nobody/spring/pause", nil).StatusCode)
+	require.Len(t, o.campaigns.asked, 2)
+	o.campaigns.err = &ledger.SteerError{Event: message.CampaignPause, Status: message.CampaignCompleted}
+	res := o.post("ops", one+"/pause", nil)
+	require.Equal(t, 409, res.StatusCode)
+	require.Contains(t, res.text, "completed")
+	o.campaigns.err = errors.New("away")
+	require.Equal(t, 503, o.post("ops", one+"/pause", nil).StatusCode)
+	require.Equal(t, auditlog.Failed, o.noted().Outcome)
+	require.Equal(t, 404, o.get("ops", "/campaigns/"+o.sender+"/autumn").StatusCode)
+}
+
+// Every state of a message has its place in the bars, and the bars are as long as the campaign.
+func TestBarsShowEveryRow(t *testing.T) {
+	t.Parallel()
+	s := ShownCampaign{Counts: map[message.Status]int64{}}
+	for i, status := range message.Statuses {
+		s.Counts[status] = int64(i + 1)
+		s.Rows += int64(i + 1)
+	}
+	var rows int64
+	end := 0.0
+	for _, b := range s.Bars() {
+		require.InDelta(t, end, b.X, 1e-9)
+		end, rows = b.X+b.Width, rows+b.Count
+	}
+	require.Equal(t, s.Rows, rows)
+	require.InDelta(t, 100, end, 1e-9)
+	require.Empty(t, ShownCampaign{}.Bars())
+}
+
+func TestDeadLettersAndTheirReplay(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		o := newOffice(t, rdb)
+		ctx := context.Background()
+		require.Contains(t, o.get("ops", "/dead?sender="+o.sender).text, "No dead letters")
+		for i := range 3 {
+			o.put(fmt.Sprint("m", i), "archived")
+		}
+		o.accept("doubt")
+		o.attempt("doubt", died(codeInDoubt))
+
+		page := o.get("ops", "/dead?sender="+o.sender).text
+		require.Contains(t, page, "<b>4</b> all")
+		require.Contains(t, page, "<b>3</b> <code>1008</code> no consent")
+		require.Contains(t, page, "<b>1</b> <code>IN_DOUBT</code>")
+		require.Contains(t, page, "9198******10")
+		require.Contains(t, page, "Send these 4 again")
+		one := o.get("ops", "/dead?sender="+o.sender+"&code=IN_DOUBT").text
+		require.Contains(t, one, ">doubt</a>")
+		require.NotContains(t, one, ">m0</a>")
+		require.Contains(t, one, "<b>3</b> <code>1008</code>", "the others are still counted")
+		require.NotContains(t, o.get("desk", "/dead?sender="+o.sender).text, "/dead/replay")
+		require.Equal(t, 422, o.get("ops", "/dead?sender=nobody").StatusCode)
+		require.Equal(t, 400, o.get("ops", "/dead?since=yesterday").StatusCode)
+		require.Contains(t, o.get("ops", "/dead?since=1h&campaign=none").text, "No dead letters match")
+
+		// The dry run does nothing, and knows who would be left alone.
+		dry := o.get("ops", "/dead/replay?sender="+o.sender).text
+		require.Contains(t, dry, "Send these 3 dead letters again?")
+		require.Contains(t, dry, "1 left alone, because they may have arrived")
+		require.Contains(t, o.get("ops", "/dead/replay?sender="+o.sender+"&doubts=1").text, "Send these 4 dead letters again?")
+		require.NotContains(t, o.get("desk", "/dead/replay?sender="+o.sender).text, "<form method=\"post\" action=\"/dead")
+		require.Equal(t, message.Dead, o.status("m0"))
+
+		until := regexp.MustCompile(`name="until" value="(\d+)"`).FindStringSubmatch(dry)[1]
+		o.clockPasses()
+		o.put("later", "archived")
+		said := o.follow("ops", o.post("ops", "/dead/replay", url.Values{"sender": {o.sender}, "code": {"1008"}, "until": {until}}))
+		require.Equal(t, "3 dead letters sent again.", said)
+		for i := range 3 {
+			require.Equal(t, message.Queued, o.status(fmt.Sprint("m", i)))
+		}
+		require.Equal(t, message.Dead, o.status("later"), "it died after the dry run")
+		require.Equal(t, message.Dead, o.status("doubt"))
+		entries, err := auditlog.New(rdb).Read(ctx, auditlog.Filter{Action: "dead", Limit: 1000})
+		require.NoError(t, err)
+		found := false
+		for _, e := range entries {
+			if e.Target == "sender="+o.sender+" code=1008" {
+				found = true
+				require.Equal(t, "3 dead letters sent again.", e.Detail)
+			}
+		}
+		require.True(t, found)
+
+		// One by its id, which leads to its story.
+		res := o.post("ops", "/dead/replay", url.Values{"sender": {o.sender}, "id": {"doubt"}, "doubts": {"1"}})
+		require.Equal(t, messageAddress(o.sender, "doubt"), res.Header.Get("Location"))
+		require.Equal(t, message.Queued, o.status("doubt"))
+
+		require.NoError(t, o.books.Suppress(ctx, o.sender, []ledger.Suppression{{Number: number, Scope: gupshup.SuppressAll, Code: "1002", Source: "code"}}))
+		dry = o.get("ops", "/dead/replay?sender="+o.sender+"&id=later").text
+		require.Contains(t, dry, "Nothing to send again")
+		require.Contains(t, dry, "left alone:</b> its number is suppressed (1002)")
+		require.Contains(t, o.follow("ops", o.post("ops", "/dead/replay", url.Values{"sender": {o.sender}, "id": {"later"}})), "1 left alone: its number is suppressed")
+		require.Contains(t, o.get("ops", "/dead/replay?sender="+o.sender+"&id=m0").text, "it is queued, and no dead letter")
+		require.Equal(t, 404, o.get("ops", "/dead/replay?sender="+o.sender+"&id=nobody").StatusCode)
+		o.balanced()
+	})
+}
+
+// clockPasses lets the clock of Redis move on by a millisecond or more.
+func (o *office) clockPasses() {
+	began := o.client.Time(context.Background()).Val()
+	require.Eventually(o, func() bool { return o.client.Time(context.Background()).Val().Sub(began) > 2*time.Millisecond }, 5*time.Second, time.Millisecond)
+}
+
+func TestTheStoryOfAMessage(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		o := newOffice(t, rdb)
+		o.put("sent", "completed")
+		o.put("dead", "archived")
+		o.put("waits", "retry")
+		at := func(id string) string { return "/message?sender=" + o.sender + "&id=" + id }
+
+		require.Contains(t, o.get("desk", "/message").text, "Find a message")
+		page := o.get("desk", at("sent")).text
+		for _, want := range []string{"9198******10", "ee4a68a0-1203-4c85-8dc3-49d0b3226a35", "attempt 1 submitted", "it is submitted", "accepted"} {
+			require.Contains(t, page, want)
+		}
+		require.Contains(t, o.get("desk", at("ee4a68a0-1203-4c85-8dc3-49d0b3226a35")).text, "Message sent<")
+		page = o.get("ops", at("dead")).text
+		require.Contains(t, page, "Why it failed:</b> <code>1008</code> no consent")
+		require.Contains(t, page, "opt-in is missing")
+		require.Contains(t, page, `href="/dead/replay?sender=`+o.sender+`&amp;id=dead"`)
+		require.NotContains(t, o.get("desk", at("dead")).text, "/dead/replay")
+		page = o.get("ops", at("waits")).text
+		require.Contains(t, page, "The last failure:</b> <code>http_503</code>")
+		require.Contains(t, page, `action="/message/cancel"`)
+		require.Equal(t, 404, o.get("ops", at("nobody")).StatusCode)
+		require.Equal(t, 404, o.get("ops", at("%3Cscript%3E")).StatusCode)
+
+		require.Contains(t, o.follow("ops", o.post("ops", "/message/cancel", url.Values{"sender": {o.sender}, "id": {"waits"}})), "is cancelled")
+		require.Equal(t, message.Cancelled, o.status("waits"))
+		require.Equal(t, o.sender+" waits", o.noted().Target)
+		res := o.post("ops", "/message/cancel", url.Values{"sender": {o.sender}, "id": {"sent"}})
+		require.Equal(t, 409, res.StatusCode)
+		require.Contains(t, res.text, "submitted")
+		require.Equal(t, 404, o.post("ops", "/message/cancel", url.Values{"sender": {o.sender}, "id": {"nobody"}}).StatusCode)
+		o.balanced()
+	})
+}
+
+func TestSeveralSendersHaveTheId(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	for _, sender := range []string{"demo", "other"} {
+		_, errs := h.server.opts.API.Ledger.Accept(t.Context(), []message.Message{{
+			ID: "m", Sender: sender, To: number, Priority: message.Default, Content: gupshup.Content{Message: gupshup.Text{Text: "Hello"}},
+		}})
+		require.NoError(t, errs[0])
+	}
+	page := h.do("GET", "/message?id=m", nil, h.as("desk"))
+	require.Equal(t, 200, page.StatusCode)
+	require.Contains(t, page.text, `href="/message?id=m&amp;sender=demo"`)
+	require.Contains(t, page.text, `href="/message?id=m&amp;sender=other"`)
+}
+
+func TestTheAuditLogOnItsPage(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, redistest.Embedded(t))
+	o.put("m", "pending")
+	require.Equal(t, 403, o.act("desk", o.queue, "delete", "pending", oneTask, "m:1").StatusCode)
+	require.Equal(t, 204, o.act("ops", o.queue, "delete", "pending", oneTask, "m:1").StatusCode)
+	page := o.get("desk", "/audit-log").text
+	for _, want := range []string{"task.delete", o.queue + " m:1", "may look, not act", "refused", "done", "<code>login</code>"} {
+		require.Contains(t, page, want)
+	}
+	page = o.get("desk", "/audit-log?user=desk&action=task").text
+	require.Contains(t, page, "refused")
+	require.NotContains(t, page, "<code>login</code>")
+	require.Contains(t, o.get("desk", "/audit-log?user=nobody").text, "Nothing of this kind was done")
+}
+
+func TestPagesWithoutRedis(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	in := h.as("ops")
+	h.redis.SetError("away")
+	for _, target := range []string{"/", "/dead", "/message?id=m", "/audit-log"} {
+		res := h.do("GET", target, nil, in)
+		require.Equal(t, http.StatusServiceUnavailable, res.StatusCode, target)
+		require.Contains(t, res.text, "Redis did not answer", target)
+	}
+}
+
+func TestTimesForPeople(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for want, d := range map[string]time.Duration{
+		"just now": 0, "59 s ago": 59 * time.Second, "2 min ago": 2 * time.Minute, "47 h ago": 47 * time.Hour, "3 days ago": 80 * time.Hour, "in 5 min": -5 * time.Minute,
+	} {
+		require.Equal(t, want, ago(now, view.Stamp(now.Add(-d))))
+	}
+	require.Equal(t, "-", ago(now, view.Stamp{}))
+	require.Equal(t, "-", timeOfDay(now, view.Stamp{}))
+	require.Equal(t, "11:00:00", timeOfDay(now, view.Stamp(now.Add(-time.Hour))))
+	require.Equal(t, "28 Feb 2026 12:00", timeOfDay(now, view.Stamp(now.AddDate(0, 0, -1))))
+	require.Equal(t, "1,234,567", thousands(1234567))
+	require.Equal(t, "1 message", counted(1, "message"))
+}

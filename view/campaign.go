@@ -1,0 +1,154 @@
+package view
+
+import (
+	"context"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gupdispatch/gupdispatch/campaign"
+	"github.com/gupdispatch/gupdispatch/ledger"
+	"github.com/gupdispatch/gupdispatch/message"
+)
+
+// Campaign is how far a campaign has come.
+type Campaign struct {
+	ID        string                   `json:"id"`
+	Sender    string                   `json:"sender"`
+	Status    message.CampaignStatus   `json:"status"`
+	Reason    string                   `json:"reason" doc:"why it is paused or was cancelled"`
+	By        string                   `json:"by" doc:"who did that; template: its template is held"`
+	Template  string                   `json:"template"`
+	Priority  message.Priority         `json:"priority"`
+	Accepted  int64                    `json:"accepted" doc:"rows that were taken in"`
+	Rejected  int64                    `json:"rejected" doc:"lines that were not"`
+	Counts    map[message.Status]int64 `json:"counts" doc:"its rows by the status of their messages; those that are no messages yet are queued"`
+	Done      int64                    `json:"done" doc:"rows that Gupshup took, or that came to another end"`
+	Rate      float64                  `json:"rate" doc:"of those, a second, in the last half minute"`
+	End       Stamp                    `json:"expected_end" nullable:"true" doc:"null: it is over, or stands still"`
+	RateLimit float64                  `json:"rate_limit,omitempty" doc:"its own, below the sender's"`
+	Window    string                   `json:"window,omitempty"`
+	Timezone  string                   `json:"timezone,omitempty" doc:"of the window"`
+	StartAt   Stamp                    `json:"start_at,omitzero"`
+	ExpiresAt Stamp                    `json:"expires_at,omitzero"`
+	CreatedAt Stamp                    `json:"created_at"`
+	UpdatedAt Stamp                    `json:"updated_at"`
+	EndedAt   Stamp                    `json:"ended_at,omitzero"`
+}
+
+// CampaignOf shows a campaign; what is expected of it depends on its sender's rate.
+func CampaignOf(c ledger.Campaign, senderRate float64, now time.Time) (Campaign, error) {
+	d, err := campaign.DecodeDefinition(c.Definition)
+	if err != nil {
+		return Campaign{}, err
+	}
+	p, err := campaign.ProgressOf(c, d, senderRate, now)
+	if err != nil {
+		return Campaign{}, err
+	}
+	v := Campaign{
+		ID: c.ID, Sender: c.Sender, Status: c.Status, Reason: c.Reason, By: c.By, Template: d.Template, Priority: d.Priority, Accepted: c.Rows,
+		Rejected: c.Rejected, Counts: map[message.Status]int64{}, Done: p.Done, Rate: float64(int(p.Rate*10)) / 10, End: Stamp(p.End),
+		RateLimit: d.Rate, Window: d.Window, Timezone: d.Zone, StartAt: Stamp(d.StartAt), ExpiresAt: Stamp(d.Expires),
+		CreatedAt: Stamp(c.CreatedAt), UpdatedAt: Stamp(c.UpdatedAt), EndedAt: Stamp(c.EndedAt),
+	}
+	for _, s := range message.Statuses {
+		v.Counts[s] = c.Counts[s]
+	}
+	return v, nil
+}
+
+// PlanNotes tells how long a campaign takes, and warns of what will not fit. Nobody is told of a plan for nobody.
+func PlanNotes(d campaign.Definition, p campaign.Plan, now time.Time) []string {
+	if p.Recipients <= 0 {
+		return nil
+	}
+	end := ""
+	if p.Days > 1 || p.Starts.Sub(now) > time.Minute {
+		end = fmt.Sprintf(", from %s until about %s", Stamp(p.Starts), Stamp(p.Ends))
+	}
+	notes := []string{fmt.Sprintf("%s recipients at %v/s take %s%s", Thousands(p.Recipients), p.Rate, roughly(p.Takes), end)}
+	if p.Days > 1 && d.Window != "" {
+		notes = append(notes, fmt.Sprintf("that does not fit into one window of %s: it goes on the next day", d.Window))
+	}
+	if p.OverBudget {
+		notes = append(notes, "that is more than the sender may write to in a day: the rest waits for the next")
+	}
+	if p.Late {
+		notes = append(notes, "it does not fit before it expires: what is not sent until then never is")
+	}
+	return notes
+}
+
+// roughly is a duration as people say it.
+func roughly(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d seconds", int(d.Round(time.Second).Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d minutes", int(d.Round(time.Minute).Minutes()))
+	}
+	return fmt.Sprintf("%.1f hours", d.Hours())
+}
+
+// Thousands is a count with commas.
+func Thousands[N int | int64 | uint64](n N) string {
+	s := strconv.FormatUint(uint64(n), 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// WriteReport writes as CSV what became of each row of a campaign, in the order of the file, and holds one chunk at a time. After an
+// error it is not complete.
+func WriteReport(ctx context.Context, out io.Writer, l *ledger.Ledger, c ledger.Campaign, reveal bool) error {
+	w := csv.NewWriter(out)
+	if err := w.Write([]string{"line", "id", "to", "status", "code", "message_id", "reason", "attempts", "updated_at"}); err != nil {
+		return err
+	}
+	err := campaign.Report(ctx, l, c.Sender, c.ID, func(r campaign.ReportLine) error {
+		return w.Write([]string{
+			strconv.FormatInt(r.Line, 10), r.ID, Number(r.To, reveal), r.Status, r.Code, r.MessageID, Harmless(r.Reason),
+			strconv.Itoa(r.Attempts), Stamp(r.UpdatedAt).String(),
+		})
+	})
+	if err != nil {
+		return err
+	}
+	w.Flush()
+	return w.Error()
+}
+
+// RejectsHeader is the first line of a file of rejects.
+var RejectsHeader = []string{"line", "reason"}
+
+// RejectsRow is one that is not sent to, as such a file has it.
+func RejectsRow(r campaign.Rejection) []string {
+	return []string{strconv.FormatInt(r.Line, 10), Harmless(r.Reason)}
+}
+
+// WriteRejects writes as CSV which lines of a campaign's file were rejected, and why.
+func WriteRejects(ctx context.Context, out io.Writer, l *ledger.Ledger, c ledger.Campaign) error {
+	w := csv.NewWriter(out)
+	if err := w.Write(RejectsHeader); err != nil {
+		return err
+	}
+	err := campaign.Rejected(ctx, l, c.Sender, c.ID, func(r campaign.Rejection) error { return w.Write(RejectsRow(r)) })
+	if err != nil {
+		return err
+	}
+	w.Flush()
+	return w.Error()
+}
+
+// Harmless keeps a spreadsheet from taking a provider's text for a formula.
+func Harmless(text string) string {
+	if strings.HasPrefix(text, "=") || strings.HasPrefix(text, "+") || strings.HasPrefix(text, "-") || strings.HasPrefix(text, "@") {
+		return "'" + text
+	}
+	return text
+}
