@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gupdispatch/gupdispatch/gupshup/gupshuptest"
+	"github.com/gupdispatch/gupdispatch/ledger"
 )
 
 // faults is how Gupshup misbehaves: every kind there is.
@@ -169,6 +170,7 @@ func TestChaosRedisDies(t *testing.T) {
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
 	s, _ := onRedis(t, nil)
+	s.env = append(s.env, "GUPDISPATCH_GUPSHUP_TIMEOUT=3s") // a busy machine must not be taken for a doubt
 	workers := []*process{s.worker(), s.worker()}
 	receivers := []*process{s.receiver(0), s.receiver(1)}
 	s.while(func(ctx context.Context) {
@@ -188,7 +190,13 @@ func TestRollingRestart(t *testing.T) {
 	for i := range s.n {
 		rec, err := s.ledger.Get(context.Background(), s.sender, messageID(i))
 		require.NoError(t, err)
-		assert.Len(t, rec.Attempts, 1, "message %d", i)
+		reached := 0 // a worker that stops may give a message back that it had claimed and not sent
+		for _, a := range rec.Attempts {
+			if a.Outcome != ledger.OutcomeNotSent {
+				reached++
+			}
+		}
+		assert.Equal(t, 1, reached, "message %d: %+v", i, rec.Attempts)
 		assert.Len(t, f.sent[i], 1, "message %d", i)
 	}
 	for _, p := range append(workers, receivers...) {

@@ -31,7 +31,11 @@ const fewMessages = 1500
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", "4"); err != nil { // however many cores there are: the tests mostly wait
+	parallel := "4" // however many cores there are: the tests mostly wait
+	if thorough() {
+		parallel = "2" // but with all messages at work, requests would take longer than they may
+	}
+	if err := flag.Set("test.parallel", parallel); err != nil {
 		panic(err)
 	}
 	os.Exit(run(m))
