@@ -478,7 +478,7 @@ func TestAHeldTemplatePausesItsCampaign(t *testing.T) {
 		require.ErrorContains(t, err, "4003")
 		s.step()
 		require.Empty(t, s.queue())
-		_, err = s.ledger.Release(t.Context(), s.sender, template)
+		_, err = s.ledger.Release(t.Context(), s.sender, template, "ops")
 		require.NoError(t, err)
 		s.step()
 		require.Equal(t, message.CampaignRunning, s.get("c").Status)

@@ -19,6 +19,7 @@ type Config struct {
 	Campaign Campaign          `koanf:"campaign"`
 	Alerts   Alerts            `koanf:"alerts"`
 	Log      Log               `koanf:"log"`
+	Tracing  Tracing           `koanf:"tracing"`
 	Senders  []Sender          `koanf:"senders"`
 }
 
@@ -174,6 +175,15 @@ type Ledger struct {
 // Campaign is what campaigns have in common.
 type Campaign struct {
 	Window int `koanf:"window"` // messages of a sender's campaigns that wait at a time; all other rows wait in their chunks
+}
+
+// Tracing is where spans of OpenTelemetry go.
+type Tracing struct {
+	Endpoint   string  `koanf:"endpoint"`    // of OTLP over HTTP; "" traces nothing
+	Sample     float64 `koanf:"sample"`      // which part of the traces that begin here is recorded, 0 to 1
+	HeadersEnv string  `koanf:"headers_env"` // the variable with further headers, name=value,name=value
+	Headers    Secret  `koanf:"-"`           // the value of HeadersEnv, not set when that variable is empty
+	Insecure   bool    `koanf:"allow_insecure"`
 }
 
 // Alerts is where operators are told that something of a sender is held, and that it is over.

@@ -42,6 +42,7 @@ func Default() Config {
 		// A tenth of a megabyte and some seconds of the fastest senders.
 		Campaign: Campaign{Window: 2000},
 		Log:      Log{Level: "info", Format: "json"},
+		Tracing:  Tracing{Sample: 0.01},
 	}
 }
 

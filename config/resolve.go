@@ -58,8 +58,13 @@ func (r *Redis) secrets() []secret {
 	}
 }
 
+// tracingSecrets are those of the collector of spans.
+func (c *Config) tracingSecrets() []secret {
+	return []secret{{"tracing.headers_env", c.Tracing.HeadersEnv, &c.Tracing.Headers}}
+}
+
 func (c *Config) secrets() []secret {
-	return slices.Concat(c.Redis.secrets(), c.httpSecrets(), c.senderKeys(), c.notifySecrets())
+	return slices.Concat(c.Redis.secrets(), c.httpSecrets(), c.senderKeys(), c.notifySecrets(), c.tracingSecrets())
 }
 
 // secretVariables lists the variables that cfg names; they may carry our prefix without setting a key.
@@ -112,6 +117,9 @@ func (r Redis) CheckSecrets() error { return checkSet(r.secrets()).err() }
 
 // CheckNotifySecrets reports every secret of notify_url and alerts.url whose variable is not set. Commands that notify need it.
 func (c *Config) CheckNotifySecrets() error { return checkSet(c.notifySecrets()).err() }
+
+// CheckTracingSecrets reports the variable of tracing.headers_env if it is not set.
+func (c *Config) CheckTracingSecrets() error { return checkSet(c.tracingSecrets()).err() }
 
 func checkSet(secrets []secret) (problems Problems) {
 	for _, s := range secrets {

@@ -40,8 +40,24 @@ func (c *Config) Validate() error {
 	p.webhook(webhook{"alerts.url", a.URL, "alerts.secret_env", a.SecretEnv, a.Secret, a.AllowInsecure})
 	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	p.oneOf("log.format", c.Log.Format, "json", "console")
+	p.tracing(c.Tracing)
 	p.senders(c.Senders)
 	return p.err()
+}
+
+func (p *Problems) tracing(t Tracing) {
+	if !(t.Sample >= 0 && t.Sample <= 1) { // also refuses NaN
+		p.add("tracing.sample", "write a part from 0 to 1, such as 0.01", "%v is out of range", t.Sample)
+	}
+	if t.HeadersEnv != "" {
+		p.variable("tracing.headers_env", t.HeadersEnv, "the variable that holds the headers")
+	}
+	if t.Endpoint == "" {
+		return
+	}
+	if what, fix := traceURL(t.Endpoint, t.Insecure); what != "" {
+		p.add("tracing.endpoint", fix, "%s", what)
+	}
 }
 
 func (p *Problems) redis(r Redis) {

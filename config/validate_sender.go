@@ -145,6 +145,23 @@ func (p *Problems) path(key, path string) {
 	}
 }
 
+// traceURL returns what is wrong with the address of a collector of spans, without repeating it.
+func traceURL(address string, allowInsecure bool) (what, fix string) {
+	const example = "write the collector's address for OTLP over HTTP, such as https://otel.example:4318"
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Hostname() == "":
+		return "is not a URL with a host", example
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return "holds more than scheme, host and path", example + "; what proves who we are belongs into headers_env"
+	case u.Scheme == "http" && !allowInsecure && !loopback(u.Hostname()):
+		return "would let the network read the spans", "write https://, or allow_insecure: true where nobody can listen"
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "is neither http:// nor https://", example
+	}
+	return "", ""
+}
+
 // baseURL returns what is wrong with a sender's base URL, without repeating it.
 func baseURL(base string, allowInsecure bool) (what, fix string) {
 	const example = "write the address without a path, such as https://api.gupshup.io"

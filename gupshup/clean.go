@@ -13,7 +13,10 @@ const (
 
 // clean makes a text of the provider safe to log and to show: valid UTF-8 in one line, without
 // control and formatting characters, URLs and long runs of digits masked, at most 200 characters.
-func clean(text string) string {
+func clean(text string) string { return firstRunes(masked(text), maxReason) }
+
+// masked is clean without the limit.
+func masked(text string) string {
 	if len(text) > maxReasonIn {
 		text = text[:maxReasonIn]
 	}
@@ -28,8 +31,7 @@ func clean(text string) string {
 	}, strings.ToValidUTF8(text, ""))
 	text = strings.Join(strings.Fields(text), " ")
 	text = urls.ReplaceAllString(text, "[url]")
-	text = numbers.ReplaceAllString(text, "[number]")
-	return firstRunes(text, maxReason)
+	return numbers.ReplaceAllString(text, "[number]")
 }
 
 var (

@@ -90,6 +90,7 @@ func (c *Client) Send(ctx context.Context, r Request) (Receipt, error) {
 	}
 	receipt, refused := Classify(reply, fault, c.codes, c.now())
 	if refused != nil {
+		refused.Reason = withholdTexts(refused.Reason, form)
 		return Receipt{}, refused
 	}
 	return receipt, nil

@@ -17,7 +17,7 @@ type Error struct {
 	// or one of the Code… constants.
 	Code string
 	// Reason is the provider's text or ours, for people: at most 200 characters, without
-	// control characters, and with URLs and runs of seven or more digits masked.
+	// control characters, with URLs and runs of seven or more digits masked, and without what a reply quoted of the message.
 	Reason string
 	// RetryAfter is how long the server asked us to wait, 0 if it did not say; at most a day.
 	RetryAfter time.Duration

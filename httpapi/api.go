@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gupdispatch/gupdispatch/campaign"
+	"github.com/gupdispatch/gupdispatch/internal/tracing"
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
 	"github.com/gupdispatch/gupdispatch/producer"
@@ -65,6 +66,7 @@ type api struct {
 	room    *ledger.Room
 	now     func() time.Time
 	log     *zap.Logger
+	tracer  *tracing.Tracer
 	mux     *http.ServeMux
 	huma    huma.API
 
@@ -81,8 +83,10 @@ func newAPI(opts Options, pages pages) (*api, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &api{API: *opts.API, keys: keys, proxies: opts.TrustedProxies, redis: opts.Redis, now: opts.Now, log: opts.Log, mux: http.NewServeMux()}
-	a.room, a.uploads = ledger.NewRoom(opts.Redis), newUploads()
+	a := &api{
+		API: *opts.API, keys: keys, proxies: opts.TrustedProxies, redis: opts.Redis, room: ledger.NewRoom(opts.Redis), now: opts.Now, log: opts.Log,
+		tracer: tracing.New(opts.Tracer), mux: http.NewServeMux(), uploads: newUploads(),
+	}
 	a.stopping, a.stop = context.WithCancel(context.Background())
 	if a.Rate > 0 {
 		a.limit = newLimiter(a.Rate, time.Second/time.Duration(a.Rate), max(1, len(a.Keys)))
@@ -246,6 +250,9 @@ func (a *api) problemOf(ctx context.Context, err error) *problem {
 		return newProblem(http.StatusNotFound, "there is no such message: it was never accepted, or its record was retired")
 	case errors.As(err, &full):
 		return newProblem(http.StatusServiceUnavailable, full.Error()).retry(full.RetryAfter)
+	}
+	if errors.Is(err, ledger.ErrNoMemory) || redis.HasErrorPrefix(err, "OOM") {
+		return newProblem(http.StatusServiceUnavailable, "Redis has no memory left, so this was not done: repeat it when there is room").retry(redisRetry)
 	}
 	a.log.Warn("http.failed", zap.String("request_id", visitOf(ctx).id), zap.String("key", visitOf(ctx).key.name()), zap.Error(err))
 	if errors.Is(err, ledger.ErrRefused) {

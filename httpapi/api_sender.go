@@ -82,7 +82,7 @@ func (a *api) senders() {
 		if err := a.known(in.Name); err != nil {
 			return nil, err
 		}
-		out, err := a.release(ctx, in.Name)
+		out, err := a.release(ctx, in.Name, visitOf(ctx).key.name())
 		if err != nil {
 			return nil, err
 		}
@@ -91,12 +91,12 @@ func (a *api) senders() {
 }
 
 // release ends the holds of a sender, and gives it its rate back.
-func (a *api) release(ctx context.Context, sender string) (view.Released, error) {
+func (a *api) release(ctx context.Context, sender, by string) (view.Released, error) {
 	all, err := a.Ledger.Holds(ctx, sender)
 	if err != nil {
 		return view.Released{}, err
 	}
-	if _, err := a.Ledger.Release(ctx, sender, ""); err != nil {
+	if _, err := a.Ledger.Release(ctx, sender, "", by); err != nil {
 		return view.Released{}, err
 	}
 	restored, err := flow.Restore(ctx, a.redis, sender)

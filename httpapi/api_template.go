@@ -110,7 +110,7 @@ func (a *api) templates() {
 			if err != nil {
 				return nil, err
 			}
-			if _, err := a.Ledger.Release(ctx, s, in.ID); err != nil {
+			if _, err := a.Ledger.Release(ctx, s, in.ID, visitOf(ctx).key.name()); err != nil {
 				return nil, err
 			}
 			out.Released = append(out.Released, slices.DeleteFunc(held, func(v view.Template) bool { return v.Template != in.ID })...)

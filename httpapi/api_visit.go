@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
-	"runtime/debug"
 	"slices"
 
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
+	"github.com/gupdispatch/gupdispatch/internal/panics"
+	"github.com/gupdispatch/gupdispatch/internal/tracing"
 	"github.com/gupdispatch/gupdispatch/message"
 )
 
@@ -40,20 +42,25 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		v.id = message.NewID()
 	}
 	w.Header().Set(requestID, v.id)
-	r = r.WithContext(context.WithValue(r.Context(), visitKey{}, v))
+	ctx, span := a.span(r)
+	defer span.End()
+	r = r.WithContext(context.WithValue(ctx, visitKey{}, v))
 	seen := &seenWriter{ResponseWriter: w}
 	defer func() {
 		failed := recover()
 		aborted := failed == http.ErrAbortHandler //nolint:errorlint // what net/http asks for is this very value
 		if failed != nil && !aborted {
-			a.log.Error("http.panic", zap.String("request_id", v.id), zap.String("panic", fmt.Sprint(failed)), zap.ByteString("stack", debug.Stack()))
+			a.log.Error("http.panic", append(panics.Fields(failed), zap.String("request_id", v.id))...)
 			if seen.status == 0 {
 				writeProblem(seen, http.StatusInternalServerError, "a mistake of ours: look into the log for this request's X-Request-Id")
 			}
 		}
 		a.log.Info("http.request", zap.String("request_id", v.id), zap.String("key", v.key.name()), zap.Stringer("client", a.proxies.client(r)),
 			zap.String("method", r.Method), zap.String("path", maskNumbers(r.URL.Path)), zap.Int("status", seen.status),
-			zap.Int64("bytes", seen.bytes), zap.Duration("took", a.now().Sub(begun)))
+			zap.Int64("bytes", seen.bytes), zap.Duration("took", a.now().Sub(begun)), traced(ctx))
+		if span.IsRecording() {
+			span.SetAttributes(tracing.String("request_id", v.id), tracing.String("key", v.key.name()), tracing.Int("http_status", seen.status))
+		}
 		if aborted { // an answer that is not complete: net/http closes the connection
 			panic(http.ErrAbortHandler)
 		}
@@ -68,6 +75,26 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.mux.ServeHTTP(seen, r)
+}
+
+// span begins the span of a request, within the trace of whoever makes it. Its name is the operation's: paths hold ids.
+func (a *api) span(r *http.Request) (context.Context, trace.Span) {
+	if !a.tracer.On() {
+		return a.tracer.Start(r.Context(), "")
+	}
+	_, operation := a.mux.Handler(r)
+	if operation == "" {
+		operation = "no operation"
+	}
+	return a.tracer.Start(tracing.FromRequest(r), operation, trace.WithSpanKind(trace.SpanKindServer))
+}
+
+// traced names the trace in a line of the log.
+func traced(ctx context.Context) zap.Field {
+	if id := tracing.ID(ctx); id != "" {
+		return zap.String("trace_id", id)
+	}
+	return zap.Skip()
 }
 
 // public are the paths for which no key is needed: they hold nothing that is not in the source.

@@ -80,12 +80,12 @@ func releasesSender(r *http.Request) act {
 	return act{name: "sender.release", target: r.PathValue("name")}
 }
 
-func (c *console) releaseSender(ctx context.Context, r *http.Request, _ account, done *act) error {
+func (c *console) releaseSender(ctx context.Context, r *http.Request, by account, done *act) error {
 	name := r.PathValue("name")
 	if err := c.api.known(name); err != nil {
 		return err
 	}
-	out, err := c.api.release(ctx, name)
+	out, err := c.api.release(ctx, name, by.name)
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func releasesTemplate(r *http.Request) act {
 	return act{name: "template.release", target: r.PostForm.Get("sender") + " " + r.PathValue("id")}
 }
 
-func (c *console) releaseTemplate(ctx context.Context, r *http.Request, _ account, done *act) error {
+func (c *console) releaseTemplate(ctx context.Context, r *http.Request, by account, done *act) error {
 	ref, sender := TemplateRef{ID: r.PathValue("id")}, r.PostForm.Get("sender")
 	if err := ref.check(); err != nil {
 		return err
@@ -114,7 +114,7 @@ func (c *console) releaseTemplate(ctx context.Context, r *http.Request, _ accoun
 	if err := c.api.known(sender); err != nil {
 		return err
 	}
-	if _, err := c.api.Ledger.Release(ctx, sender, ref.ID); err != nil {
+	if _, err := c.api.Ledger.Release(ctx, sender, ref.ID, by.name); err != nil {
 		return err
 	}
 	done.said = fmt.Sprintf("The template %s of %s is released. What waits is let go bit by bit.", ref.ID, sender)

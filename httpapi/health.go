@@ -37,6 +37,7 @@ func alive(w http.ResponseWriter, _ *http.Request) {
 // readiness answers /readyz.
 type readiness struct {
 	checks   []Check
+	notes    []func(ctx context.Context) string
 	log      *zap.Logger
 	flight   singleflight.Group // one run per check, however many ask
 	draining atomic.Bool
@@ -49,6 +50,7 @@ func newReadiness(opts Options) *readiness {
 	redisAnswers := Check{Name: "redis", Run: func(ctx context.Context) error { return ping(ctx, opts.Redis) }}
 	return &readiness{
 		checks: append([]Check{redisAnswers}, opts.Ready...),
+		notes:  opts.Notes,
 		log:    opts.Log,
 		failed: make(map[string]bool),
 	}
@@ -76,10 +78,26 @@ func (h *readiness) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		failures = h.run(r.Context())
 	}
 	if len(failures) == 0 {
-		writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
+		answer := map[string]any{"status": "ready"}
+		if notes := h.noted(r.Context()); len(notes) > 0 {
+			answer["notes"] = notes
+		}
+		writeJSON(w, http.StatusOK, answer)
 		return
 	}
 	writeJSON(w, http.StatusServiceUnavailable, map[string]any{"status": "not ready", "failed": failures})
+}
+
+// noted gathers what there is to note.
+func (h *readiness) noted(ctx context.Context) (texts []string) {
+	ctx, cancel := context.WithTimeout(ctx, readyLimit)
+	defer cancel()
+	for _, note := range h.notes {
+		if text := note(ctx); text != "" {
+			texts = append(texts, text)
+		}
+	}
+	return texts
 }
 
 // run starts all checks at once and gathers what failed, in their order. A

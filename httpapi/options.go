@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 )
 
@@ -28,12 +29,17 @@ type Options struct {
 	// and by the web UI, and is never closed here.
 	Redis redis.UniversalClient
 
+	// Tracer makes a span of each request of the REST API; nil: none.
+	Tracer trace.TracerProvider
+
 	// Registry is what /metrics shows.
 	Registry *prometheus.Registry
 
 	// Ready lists what must hold, besides Redis answering, before /readyz says
 	// yes.
 	Ready []Check
+	// Notes are asked at each /readyz for what people should know of a process that is ready all the same; empty texts are left out.
+	Notes []func(ctx context.Context) string
 
 	// UIUsers are the people who may log in to the web UI and our own pages.
 	// Without any, /ui/ says how to configure them and shows nothing else.

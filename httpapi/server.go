@@ -12,6 +12,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/gupdispatch/gupdispatch/internal/panics"
 )
 
 // Limits of the HTTP server. A route that needs longer, such as an upload,
@@ -101,7 +103,22 @@ func (s *Server) routes(ui, desk http.Handler) http.Handler {
 			mux.Handle(path, desk)
 		}
 	}
-	return secureHeaders(mux)
+	return s.caught(secureHeaders(mux))
+}
+
+// caught keeps panics from net/http, which would log their value: that may hold anything.
+func (s *Server) caught(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if value := recover(); value != nil {
+				if value != http.ErrAbortHandler { //nolint:errorlint // the very value, as net/http compares it
+					s.opts.Log.Error("http.panic", panics.Fields(value)...)
+				}
+				panic(http.ErrAbortHandler) // the connection ends, and nothing more is logged
+			}
+		}()
+		h.ServeHTTP(w, r)
+	})
 }
 
 // Handler returns the server's handler, for tests and for mounting elsewhere.

@@ -44,7 +44,7 @@ func TestAMessageIsCancelledWhereverItWaits(t *testing.T) {
 				b.balanced()
 			}
 			require.Equal(t, ledger.AlreadyDone, b.claim("a", 1, "run-2").Verdict, name)
-			_, err := b.Release(t.Context(), b.sender, "")
+			_, err := b.Release(t.Context(), b.sender, "", "ops")
 			require.NoError(t, err)
 			b.ahead += 2 * time.Hour
 			s := b.sweep(ledger.SweepRequest{Idle: map[message.Priority]bool{message.Critical: true, message.Default: true, message.Bulk: true}})

@@ -63,6 +63,7 @@ type Claim struct {
 	CreatedAt time.Time
 	NoSession bool      // with Send: the session it needs is not open, and it has no fallback; commit it as refused
 	Intent    time.Time // when this attempt, or the last one, was claimed
+	Trace     string    // of its last attempt, or its acceptance; empty if that is not traced
 }
 
 // Age is how long we have been trying, not counting the time behind holds.
@@ -92,7 +93,7 @@ func (l *Ledger) Claim(ctx context.Context, q ClaimRequest) (Claim, error) {
 		ExpiresAt: fromMillis(r.number(7)), Priority: message.Priority(r.text(8)), To: r.text(9), Template: r.text(10),
 		OnInDoubt: message.OnInDoubt(r.text(11)), Code: r.text(12), Class: gupshup.Class(r.text(13)), Reason: r.text(14),
 		MessageID: r.text(15), Until: fromMillis(r.number(17)), CreatedAt: fromMillis(r.number(18)), Intent: fromMillis(r.number(19)),
-		NoSession: r.text(20) == "1",
+		NoSession: r.text(20) == "1", Trace: r.text(21),
 	}
 	if c.Verdict == Send {
 		if c.Content, err = unpackContent(r.text(16), c.Template); err != nil {

@@ -39,6 +39,7 @@ type Commit struct {
 	Reason     string
 	MessageID  string
 	Template   string // the id of the template that was sent; empty for a session message
+	Trace      string // of this attempt, for what is heard of it later; empty if it is not traced
 	Follows
 }
 
@@ -77,8 +78,9 @@ func (l *Ledger) Commit(ctx context.Context, c Commit) (Committed, error) {
 	args := append([]any{
 		c.ID, c.Attempt, string(c.Outcome), string(c.Next), c.Delay.Milliseconds(), c.WaitingFor, flag(c.Spends), oneLine(c.Code),
 		string(c.Class), oneLine(c.Reason), oneLine(c.MessageID), bucket, field, int64(l.indexKept().Seconds()), c.Slack.Milliseconds(),
-	}, c.args(c.Template)...)
+	}, c.args(c.Template, l.cfg.Process)...)
 	args = append(append(args, l.cfg.DoubtWindow.Milliseconds()), l.pair(c.Sender)...)
+	args = append(args, c.Trace)
 	r, err := l.run(ctx, commitScript, c.Sender, args...)
 	if err != nil {
 		return Committed{}, err
@@ -87,7 +89,7 @@ func (l *Ledger) Commit(ctx context.Context, c Commit) (Committed, error) {
 }
 
 // args are the arguments of follow in lua/hold.lua.
-func (f Follows) args(template string) []any {
+func (f Follows) args(template, process string) []any {
 	scope, priorities, holdFor, atMost := "", "", time.Duration(0), time.Duration(0)
 	if h := f.Hold; h != nil {
 		scope, holdFor, atMost = h.scope(), h.For, h.AtMost
@@ -101,7 +103,7 @@ func (f Follows) args(template string) []any {
 	}
 	return []any{
 		scope, priorities, holdFor.Milliseconds(), atMost.Milliseconds(), string(f.Suppress.Scope), f.Suppress.For.Milliseconds(), guard, flag(f.Well), flag(f.Patient),
-		flag(!f.Unasked),
+		flag(!f.Unasked), process,
 	}
 }
 
@@ -140,7 +142,7 @@ func (l *Ledger) Resolve(ctx context.Context, d Resolution) (Committed, error) {
 	r, err := l.run(ctx, resolveScript, d.Sender, append([]any{
 		d.ID, d.Attempt, d.Token, string(d.Next), d.Delay.Milliseconds(), oneLine(d.Code), string(d.Class), oneLine(d.Reason),
 		d.WaitingFor, flag(d.Spends), d.Slack.Milliseconds(),
-	}, append(d.args(d.Template), l.pair(d.Sender)...)...)...)
+	}, append(d.args(d.Template, l.cfg.Process), l.pair(d.Sender)...)...)...)
 	if err != nil {
 		return Committed{}, err
 	}

@@ -51,6 +51,12 @@ const (
 	ReasonStorm  = "storm"   // many failed in a row with one code
 )
 
+// What ends a hold, beside a person.
+const (
+	EndedByProbe = "probe" // the message that it was tried with went through
+	EndedByTime  = "time"  // a person's was over; or for a day nothing was there to try the policy's with
+)
+
 // HeldScope is something that is held, or was until lately.
 type HeldScope struct {
 	Template   string             // the template's id; empty: the sender
@@ -60,9 +66,11 @@ type HeldScope struct {
 	Code       string             // Gupshup's code, if there was one
 	Note       string             // what the person wrote who holds it
 	By         string             // that person; empty: the policy
+	SeenBy     string             // the process whose message failed; empty: none did, or it has no name
 	Since      time.Time
 	Until      time.Time // when it is tried next, or ends; zero: when somebody releases it
 	Ended      time.Time // zero: it is on. Otherwise what waits behind it is being let go
+	EndedBy    string    // EndedByProbe, EndedByTime, or the person who released it
 	Probe      string    // the message it is being tried with
 	Waiting    map[message.Priority]int64
 }
@@ -92,6 +100,8 @@ func (h HeldScope) Covers(p message.Priority) bool {
 type holdJSON struct {
 	Reason, Code, Note, By, Priorities, Probe string
 	Since, Until, Ended                       float64
+	SeenBy                                    string `json:"seen_by"`
+	EndedBy                                   string `json:"ended_by"`
 }
 
 func parseHold(scope, text string) (HeldScope, error) {
@@ -100,7 +110,7 @@ func parseHold(scope, text string) (HeldScope, error) {
 		return HeldScope{}, fmt.Errorf("ledger holds: the entry %s cannot be read: %w", scope, err)
 	}
 	h := HeldScope{
-		Reason: v.Reason, Code: v.Code, Note: v.Note, By: v.By, Probe: v.Probe,
+		Reason: v.Reason, Code: v.Code, Note: v.Note, By: v.By, SeenBy: v.SeenBy, EndedBy: v.EndedBy, Probe: v.Probe,
 		Since: fromMillis(int64(v.Since)), Until: fromMillis(int64(v.Until)), Ended: fromMillis(int64(v.Ended)),
 	}
 	if id, ok := strings.CutPrefix(scope, templateScope); ok {
@@ -229,20 +239,20 @@ type HoldRequest struct {
 // where something is held already, and says so.
 func (l *Ledger) SetHold(ctx context.Context, q HoldRequest) (isNew bool, err error) {
 	r, err := l.run(ctx, holdSetScript, q.Sender, q.scope(), q.Reason, oneLine(q.Code), oneLine(q.Note), joined(q.Priorities), oneLine(q.By),
-		millis(q.Until), q.For.Milliseconds(), q.AtMost.Milliseconds())
+		millis(q.Until), q.For.Milliseconds(), q.AtMost.Milliseconds(), l.cfg.Process)
 	return r.text(0) == "held", err
 }
 
-// Release ends a hold: of a template, or, with "", all of the sender's own. What waits behind it is let go bit by bit. It says
-// whether anything was held.
-func (l *Ledger) Release(ctx context.Context, sender, template string) (bool, error) {
+// Release ends a hold: of a template, or, with "", all of the sender's own. What waits behind it is let go bit by bit. by is who
+// releases it. It says whether anything was held.
+func (l *Ledger) Release(ctx context.Context, sender, template, by string) (bool, error) {
 	scopes := []string{Hold{Template: template}.scope()}
 	if template == "" {
 		scopes = append(scopes, "some", handScope, handSomeScope)
 	}
 	held := false
 	for _, scope := range scopes {
-		r, err := l.run(ctx, holdEndScript, sender, scope)
+		r, err := l.run(ctx, holdEndScript, sender, scope, oneLine(by))
 		if err != nil {
 			return held, err
 		}

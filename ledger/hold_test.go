@@ -420,14 +420,14 @@ func TestAPersonHoldsAndReleases(t *testing.T) {
 		require.Equal(t, "moving house", all.Scopes[0].Note)
 		require.EqualValues(t, 3, all.Waiting(message.Bulk))
 
-		released, err := b.Release(ctx, b.sender, "")
+		released, err := b.Release(ctx, b.sender, "", "ops")
 		require.NoError(t, err)
 		require.True(t, released)
 		b.balanced()
 		require.Len(t, b.sweep(ledger.SweepRequest{LetGo: 2, Room: 100}).Requeue, 2, "bit by bit")
 		require.Len(t, b.sweep(ledger.SweepRequest{LetGo: 2, Room: 1}).Requeue, 1, "and where there is no room, a trickle")
 		require.Equal(t, ledger.Send, b.next("b").Verdict)
-		released, err = b.Release(ctx, b.sender, "")
+		released, err = b.Release(ctx, b.sender, "", "ops")
 		require.NoError(t, err)
 		require.False(t, released)
 		b.balanced()
@@ -473,7 +473,7 @@ func TestAPersonHoldsMoreThanIsHeldAlready(t *testing.T) {
 		require.True(t, hold(0, message.Bulk).Until.IsZero())
 		require.True(t, hold(time.Minute, message.Default).Until.IsZero())
 
-		released, err := b.Release(t.Context(), b.sender, "")
+		released, err := b.Release(t.Context(), b.sender, "", "ops")
 		require.NoError(t, err)
 		require.True(t, released)
 		require.Len(t, b.sweep(ledger.SweepRequest{LetGo: 5, Room: 100}).Requeue, 2)
@@ -551,7 +551,7 @@ func TestNewsOfHolds(t *testing.T) {
 
 		byHand(ledger.Hold{}, time.Time{})
 		byHand(ledger.Hold{Template: templateA}, b.now().Add(time.Hour))
-		_, err := b.Release(t.Context(), b.sender, "")
+		_, err := b.Release(t.Context(), b.sender, "", "ops")
 		require.NoError(t, err)
 		byHand(ledger.Hold{Priorities: []message.Priority{message.Bulk}}, time.Time{})
 		b.ahead += time.Hour + time.Second
@@ -570,5 +570,45 @@ func TestNewsOfHolds(t *testing.T) {
 		told, _ = tell()
 		require.Empty(t, told, "where nobody is told, nothing is kept")
 		b.balanced()
+	})
+}
+
+// Whoever mends it has to know which process has the wrong key, and whoever looks later who or what ended the hold.
+func TestAHoldTellsWhoSawItAndWhoEndedIt(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		b := newHolder(t, rdb)
+		b.Ledger = ledger.New(rdb, ledger.Config{Process: "web-1:7", Offset: func() time.Duration { return b.ahead }})
+		told := func() (last ledger.HoldNews) {
+			for _, n := range b.sweep(ledger.SweepRequest{Tell: true}).News {
+				require.NoError(t, b.Told(t.Context(), b.sender, n))
+				last = n
+			}
+			return last
+		}
+		b.acceptAll(message.Default, "a", "b", "c", "d")
+		b.fails("a", wrongKey)
+		require.Equal(t, "web-1:7", told().SeenBy)
+		require.Equal(t, "web-1:7", b.holds()[0].SeenBy)
+		require.Empty(t, b.holds()[0].EndedBy)
+		b.ahead += time.Minute + time.Second
+		p := b.probe()
+		b.commit(of(taken, p.ID, b.express(p).Attempt))
+		require.Equal(t, ledger.EndedByProbe, told().EndedBy)
+
+		_, err := b.SetHold(t.Context(), ledger.HoldRequest{Sender: b.sender, Reason: ledger.ReasonOutage, Hold: ledger.Hold{For: time.Hour, AtMost: time.Hour}})
+		require.NoError(t, err)
+		require.Equal(t, "web-1:7", told().SeenBy, "a worker that notices an outage")
+		_, err = b.Release(t.Context(), b.sender, "", "asha")
+		require.NoError(t, err)
+		require.Equal(t, "asha", told().EndedBy)
+
+		_, err = b.SetHold(t.Context(), ledger.HoldRequest{Sender: b.sender, Reason: ledger.ReasonByHand, By: "ravi", Until: b.now().Add(time.Hour)})
+		require.NoError(t, err)
+		began := told()
+		require.Empty(t, began.SeenBy)
+		require.Empty(t, began.EndedBy, "what ended the one before is forgotten")
+		b.ahead += time.Hour + time.Second
+		require.Equal(t, ledger.EndedByTime, told().EndedBy)
 	})
 }

@@ -60,6 +60,7 @@ type Config struct {
 	Limits        map[string]Limits                  // by sender: what recipients and a day can take; absent: anything
 	MaxQueued     map[string]int                     // by sender: how many messages may be queued before more are refused; 0 or absent: any number
 	Confirm       time.Duration                      // how long a replica may take to confirm a change; 0: none is asked, see confirm.go
+	Process       string                             // who writes here, for holds to tell who saw what they are for; empty: they do not tell
 	Offset        func() time.Duration               // added to Redis's clock; nil in production, tests move time with it
 }
 
@@ -182,7 +183,7 @@ func (l *Ledger) acceptArgs(m message.Message) ([]any, error) {
 	return []any{
 		m.ID, fingerprint, string(m.Priority), m.To, content, m.Content.TemplateID(),
 		millis(m.SendAt), millis(m.ExpiresAt), string(m.OnInDoubt), metadata, l.cfg.Expiry[m.Priority].Milliseconds(),
-		fallback, m.Fallback.TemplateID(), otherForm(m.To), l.mayQueue(m.Sender, m.Priority),
+		fallback, m.Fallback.TemplateID(), otherForm(m.To), l.mayQueue(m.Sender, m.Priority), m.Trace,
 	}, nil
 }
 

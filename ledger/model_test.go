@@ -226,7 +226,7 @@ func (w *world) bring(task modelTask, token string) ledger.Claim {
 
 // holdOrRelease is a person, who holds the sender and thinks better of it.
 func (w *world) holdOrRelease(rt *rapid.T) {
-	released, err := w.Release(context.Background(), w.sender, "")
+	released, err := w.Release(context.Background(), w.sender, "", "ops")
 	require.NoError(rt, err)
 	if !released && chance(rt, 30, "hold") {
 		_, err := w.SetHold(context.Background(), ledger.HoldRequest{Sender: w.sender, Reason: ledger.ReasonByHand, By: "ops"})
@@ -526,7 +526,7 @@ func (w *world) drain(rt *rapid.T) {
 		}
 	}
 	w.runs = nil // the rest died
-	_, err := w.Release(context.Background(), w.sender, "")
+	_, err := w.Release(context.Background(), w.sender, "", "ops")
 	require.NoError(rt, err)
 	for range 30 {
 		w.ahead += 70 * time.Second

@@ -40,6 +40,7 @@ type Received struct {
 	ID      string         // of the message; empty when parked
 	Attempt int            // that it is about
 	Status  message.Status // of the message, afterwards
+	Trace   string         // of the attempt, or of the message's latest; empty if that is not traced
 }
 
 // Receive records receipts of one sender, in one round trip for all of them. They may come in any order, any number of times,
@@ -57,7 +58,7 @@ func (l *Ledger) Receive(ctx context.Context, sender string, receipts []Receipt)
 		case r == nil && errs[i] == nil:
 			out[i] = Received{Outcome: ReceiptIgnored} // no event of ours
 		case errs[i] == nil:
-			out[i] = Received{Outcome: r.text(0), ID: r.text(1), Attempt: int(r.number(2)), Status: message.Status(r.text(3))}
+			out[i] = Received{Outcome: r.text(0), ID: r.text(1), Attempt: int(r.number(2)), Status: message.Status(r.text(3)), Trace: r.text(4)}
 		}
 	}
 	return out, errs

@@ -494,7 +494,7 @@ func TestReceiptsComeInAnyOrder(t *testing.T) {
 				}
 				b.balanced()
 				rec := b.get("a")
-				rec.Sender, rec.CreatedAt, rec.UpdatedAt, rec.Attempts[0].At = "", time.Time{}, time.Time{}, time.Time{}
+				rec.Sender, rec.CreatedAt, rec.UpdatedAt, rec.DueAt, rec.Attempts[0].At = "", time.Time{}, time.Time{}, time.Time{}, time.Time{}
 				if first == nil {
 					first = &rec
 				}

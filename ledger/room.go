@@ -2,6 +2,8 @@ package ledger
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +25,22 @@ const (
 	roomStale = 10 * time.Second       // how long an answer is used when there is no newer one
 	roomWait  = time.Second            // one question
 )
+
+// Consequence tells people what follows from so much of Redis's memory being used; it is empty if nothing does.
+func Consequence(used float64) string {
+	follows := ""
+	switch {
+	case used >= FullToSend:
+		follows = "nothing is accepted and nothing sent"
+	case used >= FullForAll:
+		follows = "no message is accepted"
+	case used >= FullForBulk:
+		follows = "no bulk message is accepted"
+	default:
+		return ""
+	}
+	return fmt.Sprintf("Redis's memory is %.0f %% full: %s until there is room; give Redis more maxmemory", math.Floor(100*used), follows)
+}
 
 // Room tells how full Redis is. It is safe for concurrent use and has no goroutine of its own: about once a second one of those
 // who ask it asks Redis, and all others are told the latest answer.

@@ -85,7 +85,7 @@ func TestWhatANarrowerHoldIsNotAboutGoesOn(t *testing.T) {
 		b.acceptAll(message.Default, "a", "b")
 		require.Equal(t, ledger.Held, b.next("a").Verdict)
 		require.Equal(t, ledger.Held, b.next("b").Verdict)
-		_, err := b.Release(t.Context(), b.sender, "")
+		_, err := b.Release(t.Context(), b.sender, "", "ops")
 		require.NoError(t, err)
 		hold(message.Bulk)
 		free := 0
@@ -273,7 +273,7 @@ func TestASlowSendersQueueStaysShort(t *testing.T) {
 		b.acceptAll(message.Bulk, fmt.Sprint("m", i))
 		b.next(fmt.Sprint("m", i))
 	}
-	_, err = b.Release(t.Context(), b.sender, "")
+	_, err = b.Release(t.Context(), b.sender, "", "ops")
 	require.NoError(t, err)
 	for range 20 * 5 { // 20 s; nothing is sent meanwhile
 		b.sweep(ledger.SweepRequest{LetGo: 1, Room: 20}) // as worker/sweeper.go asks for 1/s and 200 ms
@@ -316,7 +316,7 @@ func TestAPersonsHoldOfBulkKeepsNoDefault(t *testing.T) {
 		b.fails("a", spam)
 		require.Equal(t, ledger.Held, b.next("b").Verdict)
 		require.Equal(t, ledger.Held, b.next("c").Verdict)
-		_, err := b.Release(t.Context(), b.sender, "")
+		_, err := b.Release(t.Context(), b.sender, "", "ops")
 		require.NoError(t, err)
 		_, err = b.SetHold(t.Context(), ledger.HoldRequest{Sender: b.sender, Reason: ledger.ReasonByHand, By: "ops", Hold: ledger.Hold{Priorities: []message.Priority{message.Bulk}}})
 		require.NoError(t, err)

@@ -47,6 +47,7 @@ type Message struct {
 	ExpiresAt time.Time         // not after; zero means the priority's own limit
 	OnInDoubt OnInDoubt         // empty means the sender's setting
 	Metadata  map[string]string // the caller's own, given back with the message's story
+	Trace     string            // of the trace that it is part of, as the ledger keeps it; set by the producer, and no part of the API's object
 
 	// Of Fallback: WhatsApp delivers a session message only within 24 hours after its recipient wrote to the sender. When the sender's
 	// check_session is on and the recipient has no such open session at the moment of sending, the fallback is sent in place of

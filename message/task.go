@@ -34,6 +34,7 @@ type Task struct {
 	Generation int    `json:"generation"`
 	To         string `json:"to"`                 // masked
 	Template   string `json:"template,omitempty"` // template id, if it is one
+	Trace      string `json:"-"`                  // where its trace goes on; a header of the task, and only while it is traced
 }
 
 // Encode writes the payload.

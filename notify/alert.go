@@ -63,8 +63,10 @@ type Alert struct {
 	Priorities []message.Priority `json:"priorities,omitempty"` // none: all
 	Reason     string             `json:"reason"`
 	Code       string             `json:"code,omitempty"`
-	Note       string             `json:"note,omitempty"` // what the person wrote who holds it
-	By         string             `json:"by,omitempty"`   // that person; empty: the policy
+	Note       string             `json:"note,omitempty"`     // what the person wrote who holds it
+	By         string             `json:"by,omitempty"`       // that person; empty: the policy
+	SeenBy     string             `json:"seen_by,omitempty"`  // the process whose message failed
+	EndedBy    string             `json:"ended_by,omitempty"` // with HoldEnded: probe, time, or the person who released it
 	Since      time.Time          `json:"since"`
 	Until      time.Time          `json:"until,omitzero"` // when it is tried next, or ends; zero: when somebody releases it, or it has ended
 	At         time.Time          `json:"at"`             // when it began, or ended, by the clock of Redis

@@ -22,6 +22,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
+
+	"github.com/gupdispatch/gupdispatch/internal/asynqlog"
 )
 
 // Sender is a sender whose events are posted.
@@ -69,6 +71,8 @@ type Notifier struct {
 	http    *http.Client
 	own     bool // http is ours, so its idle connections are ours to close
 
+	asynqLog *asynqlog.Logger // of all servers
+
 	mu      sync.Mutex // guards what follows
 	started bool
 	stop    context.CancelFunc
@@ -94,7 +98,7 @@ func New(cfg Config) (*Notifier, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	n := &Notifier{cfg: cfg, pace: usualPace(), own: cfg.HTTPClient == nil, http: withoutRedirects(cfg.HTTPClient, cfg.Concurrency)}
+	n := &Notifier{cfg: cfg, pace: usualPace(), own: cfg.HTTPClient == nil, http: withoutRedirects(cfg.HTTPClient, cfg.Concurrency), asynqLog: asynqlog.New(cfg.Log)}
 	var err error
 	if n.metrics, err = newMetrics(cfg.Registry, cfg.Senders, cfg.Alerts); err != nil {
 		return nil, fmt.Errorf("notify: metrics: %w", err)
@@ -175,7 +179,7 @@ func (n *Notifier) Start(ctx context.Context) error {
 // serve starts a server of queues. If it cannot, it ends those that run already.
 func (n *Notifier) serve(h asynq.Handler, queues ...string) error {
 	server := n.server(queues)
-	if err := server.Start(h); err != nil {
+	if err := server.Start(asynqlog.Guard(n.cfg.Log, h)); err != nil {
 		n.shutdownServers()
 		return fmt.Errorf("notify: queue %s: %w", strings.Join(queues, ", "), err)
 	}

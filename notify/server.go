@@ -63,7 +63,7 @@ func (n *Notifier) server(queues []string) *asynq.Server {
 		RetryDelayFunc:           retryDelay(n.pace.backoffBase),
 		IsFailure:                func(err error) bool { return !errors.Is(err, asynq.ErrLeaseExpired) }, // that was a killed process
 		ShutdownTimeout:          n.cfg.ShutdownTimeout,
-		Logger:                   n.cfg.Log.Named("asynq").WithOptions(zap.IncreaseLevel(zap.WarnLevel)).Sugar(),
+		Logger:                   n.asynqLog,
 		LogLevel:                 asynq.WarnLevel,
 	})
 }

@@ -11,9 +11,11 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"github.com/gupdispatch/gupdispatch/gupshup"
+	"github.com/gupdispatch/gupdispatch/internal/tracing"
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
 )
@@ -40,6 +42,7 @@ type Config struct {
 	Events  map[string]int                     // by sender: how many entries its stream of events keeps; nil: none is written
 	Confirm time.Duration                      // how long a replica of Redis may take to confirm a message; 0: none is asked
 	Log     *zap.Logger                        // nil: none
+	Tracer  trace.TracerProvider               // makes a span for each message, which its attempts and receipts follow; nil: none
 }
 
 // Producer accepts messages. It is safe for concurrent use and needs no closing.
@@ -50,6 +53,7 @@ type Producer struct {
 	regions map[string]string
 	most    map[string]int // queued messages, by sender
 	log     *zap.Logger
+	tracer  *tracing.Tracer
 	now     func() time.Time
 }
 
@@ -63,7 +67,7 @@ func New(cfg Config) (*Producer, error) {
 	}
 	p := &Producer{
 		queue: NewEnqueuer(cfg.Redis), room: ledger.NewRoom(cfg.Redis),
-		regions: make(map[string]string, len(cfg.Senders)), most: make(map[string]int, len(cfg.Senders)), log: cfg.Log, now: time.Now,
+		regions: make(map[string]string, len(cfg.Senders)), most: make(map[string]int, len(cfg.Senders)), log: cfg.Log, tracer: tracing.New(cfg.Tracer), now: time.Now,
 	}
 	if p.log == nil {
 		p.log = zap.NewNop()
@@ -106,9 +110,12 @@ func (p *Producer) SendBatch(ctx context.Context, ms []message.Message) []Result
 	results := make([]Result, len(ms))
 	bySender := map[string][]int{}
 	batch := make([]message.Message, len(ms))
+	traces := p.trace(ctx, len(ms))
+	defer func() { traces.end(batch, results) }()
 	for i, m := range ms {
 		results[i].Err = p.check(&m)
 		results[i].ID = m.ID
+		m.Trace = traces.packed(i)
 		if batch[i] = m; results[i].Err == nil {
 			bySender[m.Sender] = append(bySender[m.Sender], i)
 		}
@@ -116,7 +123,7 @@ func (p *Producer) SendBatch(ctx context.Context, ms []message.Message) []Result
 	for _, indexes := range bySender {
 		for len(indexes) > 0 {
 			n := min(chunk, len(indexes))
-			p.accept(ctx, batch, indexes[:n], results)
+			p.accept(ctx, batch, indexes[:n], results, traces)
 			indexes = indexes[n:]
 		}
 	}
@@ -138,14 +145,15 @@ func (p *Producer) check(m *message.Message) error {
 }
 
 // accept writes the records of one sender's messages, if there is room for them, and enqueues their tasks.
-func (p *Producer) accept(ctx context.Context, batch []message.Message, indexes []int, results []Result) {
+func (p *Producer) accept(ctx context.Context, batch []message.Message, indexes []int, results []Result, traces traces) {
 	indexes = p.admit(ctx, batch, indexes, results)
 	ms := make([]message.Message, len(indexes))
 	for i, at := range indexes {
 		ms[i] = batch[at]
 	}
 	accepted, errs := p.ledger.Accept(ctx, ms)
-	var tasks []message.Message
+	var tasks []message.Task
+	var priorities []message.Priority // of the tasks
 	for i, at := range indexes {
 		r := &results[at]
 		switch {
@@ -161,31 +169,33 @@ func (p *Producer) accept(ctx context.Context, batch []message.Message, indexes 
 		}
 		r.Status, r.Existing = accepted[i].Status, accepted[i].Outcome == ledger.AcceptedExisting
 		if accepted[i].Enqueue {
-			tasks = append(tasks, ms[i])
+			m := ms[i]
+			tasks = append(tasks, message.Task{
+				Sender: m.Sender, ID: m.ID, Generation: 1, To: message.MaskNumber(m.To), Template: m.Content.TemplateID(), Trace: traces.text(at),
+			})
+			priorities = append(priorities, m.Priority)
 		}
 	}
-	p.enqueue(ctx, tasks)
+	p.enqueue(ctx, tasks, priorities)
 }
 
 // enqueue brings accepted messages to the workers. What fails here is not lost: the sweeper finds messages without a task.
-func (p *Producer) enqueue(ctx context.Context, ms []message.Message) {
-	next := make(chan message.Message)
+func (p *Producer) enqueue(ctx context.Context, tasks []message.Task, priorities []message.Priority) {
+	next := make(chan int)
 	var wg sync.WaitGroup
-	for range min(enqueuers, len(ms)) {
+	for range min(enqueuers, len(tasks)) {
 		wg.Go(func() {
-			for m := range next {
-				err := p.queue.Enqueue(ctx, message.Task{
-					Sender: m.Sender, ID: m.ID, Generation: 1, To: message.MaskNumber(m.To), Template: m.Content.TemplateID(),
-				}, m.Priority)
-				if err != nil {
-					p.log.Warn("message.not_enqueued", zap.String("id", m.ID), zap.String("sender", m.Sender), zap.Error(err),
+			for i := range next {
+				t := tasks[i]
+				if err := p.queue.Enqueue(ctx, t, priorities[i]); err != nil {
+					p.log.Warn("message.not_enqueued", zap.String("id", t.ID), zap.String("sender", t.Sender), zap.Error(err),
 						zap.String("follows", "the sweeper will enqueue it"))
 				}
 			}
 		})
 	}
-	for _, m := range ms {
-		next <- m
+	for i := range tasks {
+		next <- i
 	}
 	close(next)
 	wg.Wait()

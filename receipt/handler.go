@@ -11,9 +11,11 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"github.com/gupdispatch/gupdispatch/gupshup"
+	"github.com/gupdispatch/gupdispatch/internal/tracing"
 )
 
 const (
@@ -50,6 +52,7 @@ type Config struct {
 	AtOnce   int
 	Log      *zap.Logger           // nil writes nothing
 	Registry prometheus.Registerer // nil registers nothing
+	Tracer   trace.TracerProvider  // makes a span of each callback, and of each receipt within its message's trace; nil: none
 }
 
 // Handler answers POST /callbacks/gupshup/{sender}, where Gupshup reports to. It is safe for concurrent use.
@@ -69,6 +72,7 @@ type Handler struct {
 	paths   *http.ServeMux
 	metrics *metrics
 	log     *zap.Logger
+	tracer  *tracing.Tracer
 	refusal rarely
 }
 
@@ -91,7 +95,7 @@ func New(cfg Config) (*Handler, error) {
 	}
 	h := &Handler{
 		cfg: cfg, senders: guards(cfg.Senders), slots: make(chan struct{}, cfg.AtOnce), paths: http.NewServeMux(),
-		metrics: newMetrics(cfg.Registry, cfg.Senders), log: cfg.Log,
+		metrics: newMetrics(cfg.Registry, cfg.Senders), log: cfg.Log, tracer: tracing.New(cfg.Tracer),
 	}
 	h.paths.HandleFunc("/callbacks/gupshup/{sender}", h.callback)
 	h.paths.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
@@ -117,6 +121,8 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer func() { h.metrics.seconds.Observe(time.Since(start).Seconds()) }()
+	ctx, span := h.callbackSpan(r.Context(), sender, start)
+	defer span.End()
 
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
@@ -138,7 +144,7 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// Not ended by a client that hangs up: what it told is worth recording, and may not be told again.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), recordTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTime)
 	defer cancel()
 	if err := h.record(ctx, sender, events); err != nil {
 		h.unavailable(w, sender, err)

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gupdispatch/gupdispatch/gupshup"
+	"github.com/gupdispatch/gupdispatch/internal/tracing"
 	"github.com/gupdispatch/gupdispatch/ledger"
 )
 
@@ -27,6 +28,7 @@ type Recorder interface {
 // its order. It goes on after an error, so that one event that cannot be recorded does not keep the others out; an error means
 // that the whole callback must come again. What was recorded is counted and logged.
 func (h *Handler) record(ctx context.Context, sender string, events []gupshup.Event) error {
+	begun := time.Now()
 	effects := make([]effect, len(events))
 	var receipts []ledger.Receipt
 	for i, e := range events {
@@ -56,6 +58,7 @@ func (h *Handler) record(ctx context.Context, sender string, events []gupshup.Ev
 			continue
 		}
 		h.metrics.receipts.WithLabelValues(sender, effects[i].label).Inc()
+		h.receiptSpan(ctx, sender, effects[i], r, begun)
 		h.logEvent(sender, e, effects[i], r)
 	}
 	return errors.Join(errs...)
@@ -77,10 +80,14 @@ func (h *Handler) apply(ctx context.Context, sender string, e gupshup.Event, wha
 // logEvent writes one line per event. Numbers, texts and reasons, which may quote either, are left out.
 func (h *Handler) logEvent(sender string, e gupshup.Event, what effect, r ledger.Received) {
 	if what.do == receive {
+		traced := zap.Skip()
+		if sent := tracing.Unpack(r.Trace); sent.IsValid() {
+			traced = zap.Stringer("trace_id", sent.TraceID())
+		}
 		h.log.Info("receipt.recorded",
 			zap.String("sender", sender), zap.String("receipt", what.label), zap.String("id", r.ID),
 			zap.String("message_id", what.receipt.MessageID), zap.Int("attempt", r.Attempt), zap.String("status", string(r.Status)),
-			zap.String("outcome", r.Outcome), zap.String("code", what.receipt.Code), zap.String("class", string(what.receipt.Class)))
+			zap.String("outcome", r.Outcome), zap.String("code", what.receipt.Code), zap.String("class", string(what.receipt.Class)), traced)
 		return
 	}
 	h.log.Info("callback.event",

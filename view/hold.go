@@ -16,6 +16,7 @@ type Hold struct {
 	Code       string             `json:"code" doc:"Gupshup's, if there was one"`
 	Note       string             `json:"note" doc:"what the person wrote who holds it"`
 	By         string             `json:"by" doc:"that person; empty: the policy"`
+	SeenBy     string             `json:"seen_by" doc:"the process whose message failed; empty: by a person, or it is not known"`
 	Since      Stamp              `json:"since"`
 	Until      Stamp              `json:"until" nullable:"true" doc:"by the policy: when it is tried next; by a person: when it ends, null when somebody releases it"`
 	Priorities []message.Priority `json:"priorities" nullable:"false" doc:"what it is about; all three for the whole sender"`
@@ -25,7 +26,7 @@ type Hold struct {
 // HoldOf shows a hold.
 func HoldOf(h ledger.HeldScope) Hold {
 	v := Hold{
-		Reason: h.Reason, Code: h.Code, Note: h.Note, By: h.By, Since: Stamp(h.Since), Until: Stamp(h.Until), Probe: h.Probe,
+		Reason: h.Reason, Code: h.Code, Note: h.Note, By: h.By, SeenBy: h.SeenBy, Since: Stamp(h.Since), Until: Stamp(h.Until), Probe: h.Probe,
 		Priorities: []message.Priority{},
 	}
 	for _, p := range message.Priorities {
@@ -61,7 +62,13 @@ func (v Hold) What() string {
 }
 
 // Story tells a hold for people: why, since when, and what comes next.
-func (v Hold) Story(now time.Time) string { return v.Past(now) + "; " + v.Next(now) }
+func (v Hold) Story(now time.Time) string {
+	seen := ""
+	if v.SeenBy != "" {
+		seen = ", first seen by " + v.SeenBy
+	}
+	return v.Past(now) + seen + "; " + v.Next(now)
+}
 
 // Past tells why something is, or was, held, and for how long.
 func (v Hold) Past(now time.Time) string {

@@ -32,12 +32,13 @@ func TestHoldsForPeople(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	at := func(d time.Duration) Stamp { return Stamp(now.Add(d)) }
 	for want, v := range map[string]Hold{
-		"account (1003), for 1m0s; tried again in 3m1s":                       {Reason: "account", Code: "1003", Since: at(-time.Minute), Until: at(3*time.Minute + 1)},
-		"storm, for 0s; being tried with m-1":                                 {Reason: "storm", Since: at(0), Until: at(time.Second), Probe: "m-1"},
-		"outage (http_503), for 1m0s; tried with the next message that comes": {Reason: "outage", Code: "http_503", Since: at(-time.Minute), Until: at(-1)},
-		`by ravi, "a \"wrong\" link", for 48h0m0s; until it is released`:      {Reason: "by_hand", By: "ravi", Note: `a "wrong" link`, Since: at(-48 * time.Hour)},
-		`by ravi, "x", for 0s; ends in 0s`:                                    {Reason: "by_hand", By: "ravi", Note: "x", Since: at(time.Second), Until: at(-time.Hour)},
-		`by ravi, "x", for 0s; ends in 26h0m0s`:                               {Reason: "by_hand", By: "ravi", Note: "x", Since: at(0), Until: at(26 * time.Hour)},
+		"account (1003), for 1m0s; tried again in 3m1s":                        {Reason: "account", Code: "1003", Since: at(-time.Minute), Until: at(3*time.Minute + 1)},
+		"account (http_401), for 0s, first seen by web-1:7; tried again in 1s": {Reason: "account", Code: "http_401", SeenBy: "web-1:7", Since: at(0), Until: at(time.Second)},
+		"storm, for 0s; being tried with m-1":                                  {Reason: "storm", Since: at(0), Until: at(time.Second), Probe: "m-1"},
+		"outage (http_503), for 1m0s; tried with the next message that comes":  {Reason: "outage", Code: "http_503", Since: at(-time.Minute), Until: at(-1)},
+		`by ravi, "a \"wrong\" link", for 48h0m0s; until it is released`:       {Reason: "by_hand", By: "ravi", Note: `a "wrong" link`, Since: at(-48 * time.Hour)},
+		`by ravi, "x", for 0s; ends in 0s`:                                     {Reason: "by_hand", By: "ravi", Note: "x", Since: at(time.Second), Until: at(-time.Hour)},
+		`by ravi, "x", for 0s; ends in 26h0m0s`:                                {Reason: "by_hand", By: "ravi", Note: "x", Since: at(0), Until: at(26 * time.Hour)},
 	} {
 		require.Equal(t, want, v.Story(now))
 	}

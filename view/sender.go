@@ -50,6 +50,7 @@ type Template struct {
 	Code     string  `json:"code" doc:"Gupshup's, if there was one"`
 	Note     string  `json:"note" doc:"what the person wrote who holds it"`
 	By       string  `json:"by" doc:"that person; empty: the policy"`
+	SeenBy   string  `json:"seen_by" doc:"the process whose message failed; empty: by a person, or it is not known"`
 	Since    Stamp   `json:"since"`
 	Until    Stamp   `json:"until" nullable:"true" doc:"by the policy: when it is tried next; by a person: when it ends, null when somebody releases it"`
 	Probe    string  `json:"probe" doc:"the message it is being tried with"`
@@ -59,14 +60,14 @@ type Template struct {
 // TemplateOf shows the hold of a sender's template.
 func TemplateOf(sender string, h ledger.HeldScope) Template {
 	return Template{
-		Sender: sender, Template: h.Template, Reason: h.Reason, Code: h.Code, Note: h.Note, By: h.By, Since: Stamp(h.Since),
+		Sender: sender, Template: h.Template, Reason: h.Reason, Code: h.Code, Note: h.Note, By: h.By, SeenBy: h.SeenBy, Since: Stamp(h.Since),
 		Until: Stamp(h.Until), Probe: h.Probe, Waiting: WaitingOf(func(p message.Priority) int64 { return h.Waiting[p] }),
 	}
 }
 
 // Hold is the same as a sender's, for telling it.
 func (v Template) Hold() Hold {
-	return Hold{Reason: v.Reason, Code: v.Code, Note: v.Note, By: v.By, Since: v.Since, Until: v.Until, Probe: v.Probe}
+	return Hold{Reason: v.Reason, Code: v.Code, Note: v.Note, By: v.By, SeenBy: v.SeenBy, Since: v.Since, Until: v.Until, Probe: v.Probe}
 }
 
 // SplitHolds tells what is held of a sender now: its own holds, the widest first, and its templates'.

@@ -112,10 +112,10 @@ func TestCollectorTellsWhatIsHeld(t *testing.T) {
 		require.NotContains(t, got, of("template"), "that is no hold of the sender")
 		require.InDelta(t, 2, got["gupdispatch_template_holds"+sender], 0)
 
-		_, err := l.Release(t.Context(), s.sender, "")
+		_, err := l.Release(t.Context(), s.sender, "", "ops")
 		require.NoError(t, err)
 		set(ledger.HoldRequest{Reason: "account", Code: "1003"})
-		_, err = l.Release(t.Context(), s.sender, "a")
+		_, err = l.Release(t.Context(), s.sender, "a", "ops")
 		require.NoError(t, err)
 		require.NoError(t, rdb.ZAdd(t.Context(), "gupdispatch:{"+s.sender+"}:daily", redis.Z{Score: float64(time.Now().UnixMilli()), Member: "919876543210"}).Err())
 		got = gather(t, c)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gupdispatch/gupdispatch/flow"
 	"github.com/gupdispatch/gupdispatch/gupshup"
+	"github.com/gupdispatch/gupdispatch/internal/tracing"
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
 )
@@ -71,6 +72,8 @@ type handler struct {
 	doubt   map[message.Priority]message.OnInDoubt
 	checks  bool // session messages need a user who wrote within 24 hours
 	log     *zap.Logger
+	rare    *zap.Logger // the same, for what all handlers say at once: each line once in ten seconds
+	tracer  *tracing.Tracer
 	metrics *metrics
 	ending  <-chan struct{}                    // closed when the process has to end, whatever Redis does
 	slack   map[message.Priority]time.Duration // see grace in sweeper.go
@@ -96,6 +99,7 @@ func (j job) urgency() message.Priority {
 // handle brings one message. The error is for asynq: nil ends the task, a *retryError brings it again, anything that wraps
 // asynq.SkipRetry archives it. result is told what the web UI shall show of a finished task.
 func (h *handler) handle(ctx context.Context, j job, result func(messageID string)) error {
+	began := time.Now()
 	if j.express() { // a decision needs no slot
 		c, token, _, err := h.claim(ctx, j, true)
 		if err != nil || c.Verdict != ledger.Ready {
@@ -119,6 +123,8 @@ func (h *handler) handle(ctx context.Context, j job, result func(messageID strin
 		slot.GiveBack()
 		return h.unsent(ctx, j, c, token, err)
 	}
+	ctx, span := h.attemptSpan(ctx, j, c, began, granted)
+	defer span.End()
 	if c.NoSession {
 		slot.GiveBack()
 		return h.finish(ctx, j, c, attempt{failed: noSession()})
@@ -223,12 +229,15 @@ func (h *handler) send(ctx context.Context, j job, c ledger.Claim, granted, star
 	if !time.Now().Before(started.Add(h.timeout)) {
 		return gupshup.Receipt{}, &gupshup.Error{Class: gupshup.ClassNotSent, Code: codeStalled, Reason: "the worker stood still until the claim was over"}
 	}
-	return h.client.Send(ctx, gupshup.Request{Source: h.source, AppName: h.app, Destination: c.To, Content: c.Content})
+	ctx, span := h.requestSpan(ctx)
+	receipt, err := h.client.Send(ctx, gupshup.Request{Source: h.source, AppName: h.app, Destination: c.To, Content: c.Content})
+	endRequest(span, receipt, asError(err))
+	return receipt, err
 }
 
 // finish decides, writes down what the attempt came to, and tells asynq.
 func (h *handler) finish(ctx context.Context, j job, c ledger.Claim, a attempt) error {
-	commit := ledger.Commit{Sender: h.name, ID: j.ID, Attempt: c.Attempt, Slack: h.behind(j, c), Template: c.Template}
+	commit := ledger.Commit{Sender: h.name, ID: j.ID, Attempt: c.Attempt, Slack: h.behind(j, c), Template: c.Template, Trace: tracing.Pack(ctx)}
 	h.watch(ctx, a.failed)
 	var v verdict
 	if a.failed == nil {
@@ -242,7 +251,7 @@ func (h *handler) finish(ctx context.Context, j job, c ledger.Claim, a attempt) 
 	if err != nil {
 		done.Status = c.Status // as far as we know
 	}
-	h.report(j, c, commit, v, done, a)
+	h.report(ctx, j, c, commit, v, done, a)
 	switch {
 	case err != nil:
 		// The process ends before Redis came back. The intent stands: whoever comes next finds the message in doubt.
@@ -309,6 +318,8 @@ func next(v verdict) (s message.Status, waitingFor string) {
 
 // decideAgain lets the policy decide about a message whose last attempt is in doubt or failed by callback.
 func (h *handler) decideAgain(ctx context.Context, j job, c ledger.Claim, token string) error {
+	ctx, span := h.decisionSpan(ctx, j, c)
+	defer span.End()
 	failed := &gupshup.Error{Class: c.Class, Code: c.Code}
 	h.slow(ctx, c.Intent, failed)
 	f := h.failure(c, failed)
@@ -324,6 +335,7 @@ func (h *handler) decideAgain(ctx context.Context, j job, c ledger.Claim, token 
 		Code: v.code, Class: c.Class, Reason: c.Reason, Spends: v.spends, Slack: h.behind(j, c), Template: c.Template, Follows: v.follows,
 	}
 	done, err := h.write(ctx, func(ctx context.Context) (ledger.Committed, error) { return h.ledger.Resolve(ctx, d) })
+	endDecision(span, c.Class, v, done)
 	h.log.Info("message.decided", zap.String("id", j.ID), zap.String("sender", h.name), zap.Int("attempt", c.Attempt),
 		zap.String("class", string(c.Class)), zap.String("code", v.code), zap.String("action", string(v.action)),
 		zap.String("status", string(done.Status)), zap.String("why", v.why), zap.Error(err))
@@ -380,7 +392,7 @@ func (h *handler) write(ctx context.Context, change func(context.Context) (ledge
 			h.log.Error("ledger.refused", zap.String("sender", h.name), zap.Error(err), zap.String("follows", "the claim runs out, then the message is in doubt"))
 			return ledger.Committed{}, err
 		}
-		h.log.Warn("ledger.away", zap.String("sender", h.name), zap.Error(err))
+		h.rare.Warn("ledger.away", zap.String("sender", h.name), zap.Error(err))
 		select {
 		case <-h.ending:
 			return ledger.Committed{}, err
@@ -389,13 +401,18 @@ func (h *handler) write(ctx context.Context, change func(context.Context) (ledge
 	}
 }
 
-// report writes the one line of an attempt and counts it.
-func (h *handler) report(j job, c ledger.Claim, commit ledger.Commit, v verdict, done ledger.Committed, a attempt) {
+// report writes the one line of an attempt and counts it. The provider's words, which may quote anything, are not for the log: the record has them.
+func (h *handler) report(ctx context.Context, j job, c ledger.Claim, commit ledger.Commit, v verdict, done ledger.Committed, a attempt) {
 	h.metrics.attempted(h.name, c, done.Status, a.failed, a.took)
+	endAttempt(ctx, commit, done)
 	fields := []zap.Field{
 		zap.String("id", j.ID), zap.String("sender", h.name), zap.String("priority", string(c.Priority)),
-		zap.Int("attempt", c.Attempt), zap.String("outcome", string(commit.Outcome)), zap.String("status", string(done.Status)),
-		zap.Duration("took", a.took),
+		zap.String("lane", string(j.lane)), zap.Int("generation", j.Generation), zap.String("template", c.Template),
+		zap.Int("attempt", c.Attempt), zap.Int("spent", c.Spent), zap.Duration("age", c.Now.Sub(c.CreatedAt)),
+		zap.String("outcome", string(commit.Outcome)), zap.String("status", string(done.Status)), zap.Duration("took", a.took),
+	}
+	if id := tracing.ID(ctx); id != "" {
+		fields = append(fields, zap.String("trace_id", id))
 	}
 	if done.Turned {
 		fields = append(fields, zap.Bool("turned", true)) // it waits behind a hold instead of dying, or the other way round
@@ -405,7 +422,7 @@ func (h *handler) report(j job, c ledger.Claim, commit ledger.Commit, v verdict,
 		return
 	}
 	h.log.Warn("message.attempted", append(fields, zap.String("class", string(commit.Class)), zap.String("code", commit.Code),
-		zap.String("reason", commit.Reason), zap.String("action", string(v.action)), zap.Duration("delay", v.delay), zap.String("why", v.why))...)
+		zap.String("action", string(v.action)), zap.Duration("delay", v.delay), zap.String("why", v.why))...)
 }
 
 // CodeNoSession is the code of session messages that were not sent because their recipient had not written for a day. Gupshup

@@ -275,7 +275,7 @@ func TestAPersonHoldsWhatAPersonReleases(t *testing.T) {
 		s.passes(time.Hour)
 		require.Zero(t, s.sim.Stats().Requests)
 
-		_, err = s.ledger.Release(t.Context(), s.sender, "")
+		_, err = s.ledger.Release(t.Context(), s.sender, "", "ops")
 		require.NoError(t, err)
 		s.counted(message.Submitted, 5)
 		s.counted(message.Expired, 5) // the passwords were an hour old
@@ -287,7 +287,7 @@ func TestAPersonHoldsWhatAPersonReleases(t *testing.T) {
 		_, err = s.ledger.SetHold(t.Context(), ledger.HoldRequest{Sender: s.sender, Reason: ledger.ReasonByHand, By: "ops"})
 		require.NoError(t, err)
 		s.paused(message.Critical, true)
-		_, err = s.ledger.Release(t.Context(), s.sender, "")
+		_, err = s.ledger.Release(t.Context(), s.sender, "", "ops")
 		require.NoError(t, err)
 		s.paused(message.Critical, false)
 		s.paused(message.Bulk, true)
@@ -397,7 +397,7 @@ func TestHoldsAreToldOf(t *testing.T) {
 			require.NoError(t, err)
 		}
 		release := func(template string) {
-			_, err := s.ledger.Release(t.Context(), s.sender, template)
+			_, err := s.ledger.Release(t.Context(), s.sender, template, "ops")
 			require.NoError(t, err)
 		}
 

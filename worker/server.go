@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
-	"go.uber.org/zap"
 
+	"github.com/gupdispatch/gupdispatch/internal/tracing"
 	"github.com/gupdispatch/gupdispatch/message"
 )
 
@@ -65,7 +65,7 @@ func (w *Worker) server(sender string, p message.Priority, concurrency int) *asy
 		RetryDelayFunc:           retryDelay,
 		IsFailure:                isFailure,
 		ShutdownTimeout:          w.cfg.ShutdownTimeout,
-		Logger:                   w.cfg.Log.Named("asynq").WithOptions(zap.IncreaseLevel(zap.WarnLevel)).Sugar(),
+		Logger:                   w.asynqLog,
 		LogLevel:                 asynq.WarnLevel,
 	})
 }
@@ -87,6 +87,7 @@ func (p processor) ProcessTask(ctx context.Context, t *asynq.Task) error {
 	case task.Sender != p.h.name:
 		return archived("task payload names another sender than its queue")
 	}
+	task.Trace = t.Headers()[tracing.Header]
 	return p.h.handle(ctx, job{Task: task, lane: p.lane}, func(messageID string) {
 		if message.TaskRetention(p.lane) == 0 {
 			return

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -59,6 +58,7 @@ type sweeper struct {
 	idle   map[message.Priority]bool
 	grace  map[message.Priority]time.Duration
 	held   map[string]bool // what was held at the last look
+	untold bool            // the last alert could not be handed over
 }
 
 // run sweeps until ctx ends.
@@ -100,20 +100,26 @@ func (s *sweeper) sweep(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	s.enqueue(ctx, found.Requeue)
-	return found.More, errors.Join(s.follow(ctx, found.Holds), s.tell(ctx, found.News))
+	s.tell(ctx, found.News)
+	return found.More, s.follow(ctx, found.Holds)
 }
 
-// tell has somebody told of holds. What cannot be told now, or is not noted as told, comes with the next sweep, of whichever process.
-func (s *sweeper) tell(ctx context.Context, news []ledger.HoldNews) error {
+// tell has somebody told of holds. What cannot be told now, or is not noted as told, comes with the next sweep, of whichever process: it
+// is no trouble of the sweeper's own, and logged when it begins and ends.
+func (s *sweeper) tell(ctx context.Context, news []ledger.HoldNews) {
+	var err error
 	for _, n := range news {
-		if err := s.alert(ctx, s.sender, n.HeldScope); err != nil {
-			return err
+		if err = s.alert(ctx, s.sender, n.HeldScope); err != nil {
+			break
 		}
-		if err := s.ledger.Told(ctx, s.sender, n); err != nil {
-			return err
+		if err = s.ledger.Told(ctx, s.sender, n); err != nil {
+			break
 		}
 	}
-	return nil
+	if failed := err != nil; failed != s.untold && len(news) > 0 {
+		s.untold = failed
+		s.log.Warn("alert.not_enqueued", zap.String("sender", s.sender), zap.Bool("failing", failed), zap.Int("waiting", len(news)), zap.Error(err))
+	}
 }
 
 // follow pauses queues as the holds say, and logs what has begun and ended.
@@ -125,8 +131,7 @@ func (s *sweeper) follow(ctx context.Context, holds []ledger.HeldScope) error {
 			held[name] = true
 		}
 		if h.On() != s.held[name] {
-			s.log.Warn("hold", zap.String("sender", s.sender), zap.String("held", name), zap.Bool("on", h.On()), zap.String("reason", h.Reason),
-				zap.String("code", h.Code), zap.Time("since", h.Since), zap.Time("until", h.Until))
+			s.logHold(h)
 			s.looked = time.Time{}
 		}
 	}
@@ -138,6 +143,16 @@ func (s *sweeper) follow(ctx context.Context, holds []ledger.HeldScope) error {
 		return err
 	}
 	return s.pauses.follow(ctx, holds, s.states)
+}
+
+// logHold tells that a hold began or ended, why, and who saw or did it. What a person wrote is not for the log: it may be about somebody.
+func (s *sweeper) logHold(h ledger.HeldScope) {
+	event, last := "hold.began", zap.Time("until", h.Until)
+	if !h.On() {
+		event, last = "hold.ended", zap.String("ended_by", h.EndedBy)
+	}
+	s.log.Warn(event, zap.String("sender", s.sender), zap.String("held", h.Name()), zap.String("reason", h.Reason), zap.String("code", h.Code),
+		zap.String("by", h.By), zap.String("seen_by", h.SeenBy), zap.Time("since", h.Since), last)
 }
 
 // anyOurs says whether a queue was paused for a hold at the last look.

@@ -15,9 +15,13 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/gupdispatch/gupdispatch/flow"
+	"github.com/gupdispatch/gupdispatch/internal/asynqlog"
+	"github.com/gupdispatch/gupdispatch/internal/tracing"
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
 	"github.com/gupdispatch/gupdispatch/producer"
@@ -59,6 +63,8 @@ type Config struct {
 
 	Alert AlertFunc // nil: nobody is told of holds
 
+	Tracer trace.TracerProvider // makes spans of attempts and decisions; nil: none
+
 	Log      *zap.Logger
 	Registry prometheus.Registerer // nil: no metrics
 }
@@ -70,6 +76,8 @@ type Worker struct {
 	gates   []*flow.Gate
 	valve   *valve
 	ending  chan struct{}
+
+	asynqLog *asynqlog.Logger // of all servers
 }
 
 // New checks the configuration and makes a worker. It connects to nothing.
@@ -106,6 +114,7 @@ func New(cfg Config) (*Worker, error) {
 	}
 	return &Worker{
 		cfg: cfg, metrics: newMetrics(cfg.Registry, names...), valve: newValve(ledger.NewRoom(cfg.Redis).Used, cfg.Log), ending: make(chan struct{}),
+		asynqLog: asynqlog.New(cfg.Log),
 	}, nil
 }
 
@@ -175,7 +184,7 @@ func (w *Worker) start(ctx context.Context) ([]*asynq.Server, error) {
 		for _, p := range message.Lanes {
 			for _, concurrency := range pumps(p, handlers[p], w.cfg.Pumps, s.Rate, trip) {
 				server := w.server(s.Name, p, concurrency)
-				if err := server.Start(processor{h: h, lane: p}); err != nil {
+				if err := server.Start(asynqlog.Guard(w.cfg.Log, processor{h: h, lane: p})); err != nil {
 					w.shutdown(servers)
 					return nil, fmt.Errorf("worker: queue %s: %w", message.Queue(s.Name, p), err)
 				}
@@ -189,13 +198,20 @@ func (w *Worker) start(ctx context.Context) ([]*asynq.Server, error) {
 func (w *Worker) handler(s SenderConfig, gate Gate, inspector *asynq.Inspector) *handler {
 	return &handler{
 		name: s.Name, app: s.App, source: s.Source, client: s.Client, valve: w.valve, gate: gate, ledger: w.cfg.Ledger,
-		archive: archiveOf(inspector), timeout: w.cfg.HTTPTimeout, doubt: s.OnInDoubt, checks: s.CheckSession, log: w.cfg.Log, metrics: w.metrics,
+		archive: archiveOf(inspector), timeout: w.cfg.HTTPTimeout, doubt: s.OnInDoubt, checks: s.CheckSession, log: w.cfg.Log, tracer: tracing.New(w.cfg.Tracer), rare: rarely(w.cfg.Log), metrics: w.metrics,
 		ending: w.ending, slack: grace, outage: newOutage(s.Rate),
 		limits: limits{
 			budget: w.cfg.Budget, base: w.cfg.BackoffBase, cap: w.cfg.BackoffCap,
 			retryAfterCap: w.cfg.RetryAfterCap, doubtWindow: w.cfg.DoubtWindow,
 		},
 	}
+}
+
+// rarely is a log in which a line comes once in ten seconds.
+func rarely(log *zap.Logger) *zap.Logger {
+	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, 10*time.Second, 1, 0)
+	}))
 }
 
 func (w *Worker) sweeper(s SenderConfig) *sweeper {

@@ -14,6 +14,8 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/gupdispatch/gupdispatch/gupshup"
+	"github.com/gupdispatch/gupdispatch/gupshup/gupshuptest"
+	"github.com/gupdispatch/gupdispatch/internal/redistest"
 	"github.com/gupdispatch/gupdispatch/ledger"
 )
 
@@ -232,4 +234,13 @@ func shellWords(line string) (words []string) {
 		words = append(words, w[1]+w[2])
 	}
 	return words
+}
+
+func TestPromtoolLikesTheMetrics(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, redistest.Embedded(t), gupshuptest.Config{}, "http: {listen: \"127.0.0.1:0\"}")
+	base, client := s.begin("serve").address(), browser(t)
+	s.ok("send", "--to", testNumber, "--text", "Hello", "--wait", "--timeout", "30s")
+	_, text := fetch(t, client, base+"/metrics")
+	promtool(t, text, "check", "metrics")
 }

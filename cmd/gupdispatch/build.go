@@ -9,6 +9,7 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"github.com/gupdispatch/gupdispatch/config"
@@ -26,6 +27,7 @@ type app struct {
 	log    *zap.Logger
 	redis  *connections
 	ledger *ledger.Ledger
+	tracer trace.TracerProvider // nil: nothing is traced
 }
 
 // open is how a command that looks at or changes what others work on begins. The caller closes the app.
@@ -51,7 +53,7 @@ func (e *env) build(ctx context.Context, cfg *config.Config, log *zap.Logger) (*
 	}
 	return &app{env: e, cfg: cfg, log: log, redis: conns, ledger: ledger.New(conns.general, ledger.Config{
 		Retention: cfg.Ledger.Retention, DeadRetention: cfg.Ledger.DeadRetention, Expiry: byPriority(cfg.Expiry),
-		DoubtWindow: cfg.InDoubt.Window, Events: eventsKept(cfg.Senders), Limits: limits(cfg.Senders),
+		DoubtWindow: cfg.InDoubt.Window, Process: e.self, Events: eventsKept(cfg.Senders), Limits: limits(cfg.Senders),
 		Confirm: confirm(cfg.Redis),
 	})}, nil
 }
@@ -99,7 +101,8 @@ func (a *app) producer() (*producer.Producer, error) {
 		senders[i] = producer.Sender{Name: s.Name, Region: s.DefaultRegion, MaxQueued: s.MaxQueued}
 	}
 	return producer.New(producer.Config{
-		Redis: a.redis.general, Senders: senders, Expiry: byPriority(a.cfg.Expiry), Events: eventsKept(a.cfg.Senders), Confirm: confirm(a.cfg.Redis), Log: a.log,
+		Redis: a.redis.general, Senders: senders, Expiry: byPriority(a.cfg.Expiry), Events: eventsKept(a.cfg.Senders), Confirm: confirm(a.cfg.Redis),
+		Log: a.log, Tracer: a.tracer,
 	})
 }
 
@@ -127,6 +130,7 @@ func (a *app) worker(registry prometheus.Registerer) (w *worker.Worker, hangUp f
 		ShutdownTimeout: c.Workers.ShutdownTimeout, SweepInterval: c.Workers.SweepInterval,
 		Budget: budgets(c.Retry), BackoffBase: c.Retry.Backoff.Base, BackoffCap: c.Retry.Backoff.Cap,
 		RetryAfterCap: c.Retry.RetryAfterCap, DoubtWindow: c.InDoubt.Window, Alert: a.alert(), Log: a.log, Registry: registry,
+		Tracer: a.tracer,
 	})
 	return w, transport.CloseIdleConnections, err
 }

@@ -34,8 +34,8 @@ func (a *app) registry() *prometheus.Registry {
 // httpServer is what listens at a door: health and metrics, and at the public one also callbacks and the web UI.
 func (a *app) httpServer(d door, registry *prometheus.Registry) (*httpapi.Server, error) {
 	opts := httpapi.Options{
-		Listen: d.listen, Redis: a.redis.general, Registry: registry, Log: a.log,
-		WithoutUI: !d.ui, TrustedProxies: a.cfg.HTTP.TrustedProxies,
+		Listen: d.listen, Redis: a.redis.general, Registry: registry, Log: a.log, Tracer: a.tracer,
+		Notes: []func(context.Context) string{a.fullNote()}, WithoutUI: !d.ui, TrustedProxies: a.cfg.HTTP.TrustedProxies,
 		Ready: []httpapi.Check{{Name: "redis_settings", Run: a.refuseRedis}},
 	}
 	if d.ui {
@@ -59,6 +59,15 @@ func (a *app) httpServer(d door, registry *prometheus.Registry) (*httpapi.Server
 		}
 	}
 	return httpapi.New(opts)
+}
+
+// fullNote tells /readyz what follows from a full Redis. The process stays ready: it still records what callbacks tell.
+func (a *app) fullNote() func(context.Context) string {
+	room := ledger.NewRoom(a.redis.general)
+	return func(ctx context.Context) string {
+		used, _ := room.Used(ctx)
+		return ledger.Consequence(used)
+	}
 }
 
 // api is the REST API.
@@ -95,6 +104,6 @@ func (a *app) callbacks(registry prometheus.Registerer) (http.Handler, error) {
 	}
 	return receipt.New(receipt.Config{
 		Senders: senders, Recorder: a.ledger, Codes: a.codes(), Client: httpapi.ClientAddr(a.cfg.HTTP.TrustedProxies),
-		Log: a.log, Registry: registry,
+		Log: a.log, Registry: registry, Tracer: a.tracer,
 	})
 }

@@ -44,7 +44,7 @@ func (a *app) alert() worker.AlertFunc {
 func alertOf(sender string, h ledger.HeldScope) notify.Alert {
 	a := notify.Alert{
 		Event: notify.HoldBegan, Sender: sender, Held: h.Name(), Template: h.Template, Priorities: h.Priorities,
-		Reason: h.Reason, Code: h.Code, Note: h.Note, By: h.By, Since: h.Since, Until: h.Until, At: h.Since,
+		Reason: h.Reason, Code: h.Code, Note: h.Note, By: h.By, SeenBy: h.SeenBy, EndedBy: h.EndedBy, Since: h.Since, Until: h.Until, At: h.Since,
 	}
 	if !h.On() {
 		a.Event, a.Until, a.At = notify.HoldEnded, time.Time{}, h.Ended

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -32,6 +33,7 @@ type env struct {
 	isTerminal func(stream any) bool
 	now        func() time.Time
 	userName   func() string // who runs the command
+	self       string        // what this process is called in holds and logs
 
 	configFile string        // --config
 	redisWait  time.Duration // --redis-wait
@@ -39,7 +41,16 @@ type env struct {
 
 func newEnv(environ []string, stdin io.Reader, stdout, stderr io.Writer) *env {
 	out, errs := &stream{w: stdout}, &stream{w: stderr}
-	return &env{environ: environ, stdin: stdin, stdout: out, stderr: errs, isTerminal: isTerminal, now: time.Now, userName: currentUser}
+	return &env{environ: environ, stdin: stdin, stdout: out, stderr: errs, isTerminal: isTerminal, now: time.Now, userName: currentUser, self: processName()}
+}
+
+// processName is the name of the machine, or container, and the process's number there.
+func processName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return host + ":" + strconv.Itoa(os.Getpid())
 }
 
 // execute runs one command line and returns the exit code. Every error is reported here and nowhere else.

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/gupdispatch/gupdispatch/config"
 	"github.com/gupdispatch/gupdispatch/gupshup"
+	"github.com/gupdispatch/gupdispatch/ledger"
 )
 
 // usageError is a command line that cannot be understood. It ends with exitUsage.
@@ -45,6 +48,9 @@ func (e *env) report(err error) int {
 
 // explain is an error for people: the fields of a message that are wrong come one on a line.
 func explain(err error) string {
+	if errors.Is(err, ledger.ErrNoMemory) || redis.HasErrorPrefix(err, "OOM") {
+		return "Redis has no memory left, so this was not done: give Redis more maxmemory, or make room with `gupdispatch dead purge`, and repeat it"
+	}
 	var fields gupshup.FieldErrors
 	if !errors.As(err, &fields) {
 		return err.Error()

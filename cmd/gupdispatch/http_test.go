@@ -216,7 +216,7 @@ func TestOperatorsAreAlerted(t *testing.T) {
 		require.Equal(t, exitOK, end.code, end.errs)
 		require.NotContains(t, end.errs, secret)
 
-		_, err = s.ledger.Release(t.Context(), s.sender, "")
+		_, err = s.ledger.Release(t.Context(), s.sender, "", "ops")
 		require.NoError(t, err)
 		s.begin("worker")
 		got = next()

@@ -61,10 +61,10 @@ func (e *env) process(ctx context.Context, cfg *config.Config, d door, secrets .
 
 // daemon connects what runs until it is told to stop, and closes it afterwards.
 func (e *env) daemon(ctx context.Context, cfg *config.Config, run func(*app) error, secrets ...error) error {
-	if err := joinProblems(secrets...); err != nil {
+	if err := joinProblems(append(secrets, cfg.CheckTracingSecrets())...); err != nil {
 		return err
 	}
-	a, err := e.build(ctx, cfg, newLog(cfg.Log, e.stderr))
+	a, err := e.build(ctx, cfg, newLog(cfg.Log, e.stderr).With(zap.String("process", e.self)))
 	if err != nil {
 		return err
 	}
@@ -72,6 +72,11 @@ func (e *env) daemon(ctx context.Context, cfg *config.Config, run func(*app) err
 	if err := a.checkRedis(ctx); err != nil {
 		return err
 	}
+	stop, err := a.trace(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	return run(a)
 }
 

@@ -201,7 +201,7 @@ func TestPauseAndResumeDuringAHold(t *testing.T) {
 		press(message.Default, "resume")
 		paused(message.Default, true)
 		press(message.Critical, "pause")
-		_, err = s.ledger.Release(t.Context(), s.sender, "")
+		_, err = s.ledger.Release(t.Context(), s.sender, "", "ops")
 		require.NoError(t, err)
 		paused(message.Default, false)
 		paused(message.Bulk, false)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gupdispatch/gupdispatch/config"
 	"github.com/gupdispatch/gupdispatch/flow"
+	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/view"
 	"github.com/gupdispatch/gupdispatch/worker"
 )
@@ -38,6 +39,9 @@ func newSenderListCommand(e *env) *cobra.Command {
 				if views[i], err = a.senderView(c.Context(), s); err != nil {
 					return err
 				}
+			}
+			if used, known := ledger.NewRoom(a.redis.general).Used(c.Context()); known && ledger.Consequence(used) != "" {
+				e.note("%s", ledger.Consequence(used))
 			}
 			if asJSON {
 				return e.printJSON(views)

@@ -38,7 +38,7 @@ func (a *app) releaseSender(c *cobra.Command, sender string, asJSON bool) error 
 	if err != nil {
 		return err
 	}
-	released, err := a.ledger.Release(ctx, sender, "")
+	released, err := a.ledger.Release(ctx, sender, "", a.env.userName())
 	if err != nil {
 		return fmt.Errorf("not known whether %s is released, repeating the command is safe: %w", sender, err)
 	}

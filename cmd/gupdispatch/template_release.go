@@ -46,7 +46,7 @@ func (a *app) releaseTemplate(c *cobra.Command, senders []string, template strin
 		if err != nil {
 			return err
 		}
-		if _, err := a.ledger.Release(c.Context(), sender, template); err != nil {
+		if _, err := a.ledger.Release(c.Context(), sender, template, a.env.userName()); err != nil {
 			return fmt.Errorf("not known whether the template is released for %s, repeating the command is safe: %w", sender, err)
 		}
 		if was != nil {

@@ -2,7 +2,7 @@
 -- ARGV: 2 id, 3 fingerprint, 4 priority, 5 to, 6 content, 7 template id, 8 send at (ms, 0 now), 9 expires at (ms, 0 never),
 --       10 in-doubt rule, 11 metadata, 12 how long it may wait if it has no expiry of its own (ms, 0 for ever),
 --       13 fallback template, 14 its id, 15 the number as keys have it, if that is another form,
---       16 how many messages may be queued before it is refused (0 any number)
+--       16 how many messages may be queued before it is refused (0 any number), 17 where its trace goes on ('' if it is not traced)
 -- Returns: {'accepted' | 'exists' | 'conflict' | 'full', status, '1' if its first task is still to be enqueued}
 local id, fingerprint, priority = ARGV[2], ARGV[3], ARGV[4]
 local key = record(id)
@@ -26,6 +26,7 @@ also('md', ARGV[11])
 also('fb', ARGV[13])
 also('ft', ARGV[14])
 also('nk', ARGV[15])
+also('tc', ARGV[17])
 if expires_at > 0 then
   also('ex', int(expires_at))
   redis.call('ZADD', P .. 'expiry', int(expires_at), id)

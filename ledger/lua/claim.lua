@@ -6,7 +6,8 @@
 --       11 '1' to be told only whether there is something to decide,
 --       12 time between two messages to one number (ms, 0: any), 13 how many of them may go at once, 14 most recipients a day (0: any)
 -- Returns: {verdict, now, status, attempt, spent, first intent, parked ms, expires at, priority, to, template id, in-doubt rule,
---           code, class, reason, messageId, content, until, created at, intent, '1' if the session it needs is not open}
+--           code, class, reason, messageId, content, until, created at, intent, '1' if the session it needs is not open,
+--           where its trace goes on}
 --   send    go on, the content is there          decide  the outcome of the last attempt wants a decision
 --   busy    another run has it, sends or decides wait    its time has not come, the due set will bring it
 --   stale   a newer task stands for it           held    parked: behind a hold, or until `until`
@@ -25,7 +26,7 @@ local template, content, no_session = r.uf and r.ft or r.tp, r.uf and r.fb or r.
 local function reply(verdict, till)
   return { verdict, int(now), r.st, num(r.at), num(r.sp), r.fi or '0', r.pk or '0', r.ex or '0', priority, r.to, template or '',
     r.od or '', r.co or '', r.cl or '', r.re or '', r.mid or '', verdict == 'send' and content or '', int(till or 0), r.ca, r['in'] or '0',
-    no_session }
+    no_session, r.tc or '' }
 end
 
 -- choose decides what to send to a user who may not have written to us within a day.

@@ -3,13 +3,14 @@
 -- ARGV: 2 id, 3 attempt, 4 outcome (submitted, refused, not_sent, in_doubt), 5 next status (submitted, queued, dead, in_doubt),
 --       6 delay until then (ms), 7 what it waits for ('' for a retry), 8 '1' if an attempt was spent, 9 code, 10 class, 11 reason,
 --       12 messageId, 13 its bucket, 14 its field, 15 how long the index is kept (s), 16 slack behind a retry (ms),
---       17 … 26 what follows for others (see follow in hold.lua), 27 how long a callback may claim a doubt (ms),
---       28 time between two messages to one number (ms), 29 how many of them may go at once
+--       17 … 27 what follows for others (see follow in hold.lua), 28 how long a callback may claim a doubt (ms),
+--       29 time between two messages to one number (ms), 30 how many of them may go at once, 31 where its trace goes on ('' if it is not traced)
 -- Returns: {status, 'applied' | 'turned' | 'noted' | 'repeated' | 'gone'}; turned: applied, but the message goes elsewhere than asked:
 --          a dead letter waits behind a hold, because the failure is not its fault, or what was to wait is dead, because it is
 local id, attempt, outcome, target, delay, waits_for = ARGV[2], num(ARGV[3]), ARGV[4], ARGV[5], num(ARGV[6]), ARGV[7]
 local spent, code, class, reason, mid = ARGV[8] == '1', ARGV[9], ARGV[10], ARGV[11], ARGV[12]
-local key, kept, window = record(id), ARGV[15], num(ARGV[27])
+local traced = ARGV[31] ~= '' and { 'tc', ARGV[31] } or {}
+local key, kept, window = record(id), ARGV[15], num(ARGV[28])
 
 local r = read(id)
 if not r then return { '', 'gone' } end
@@ -37,7 +38,7 @@ local function succeed()
   end
   if latest then
     if legal(r.st, 'submitted') then
-      move(id, r, 'submitted', 'mid', mid)
+      move(id, r, 'submitted', 'mid', mid, unpack(traced))
       local over = {}
       for _, name in ipairs({ 'dl', 'tok', 'nb', 'wf', 'ws', 'oc', 'ac', 'co', 'cl', 're', 'wn', 'wm', 'hf', 'da' }) do
         if r[name] then over[#over + 1] = name end
@@ -99,9 +100,9 @@ end
 -- Before any write that needs memory: a full Redis must take what came of a request (see move).
 if r.st == 'sending' then redis.call('ZREM', P .. 'wire', phone(r) .. ':' .. id) end
 local asked, scope, waits_behind = target, nil, nil
-target, scope, waits_behind = held().follow(id, r, asked, class, code, { unpack(ARGV, 17, 26) }, false)
+target, scope, waits_behind = held().follow(id, r, asked, class, code, { unpack(ARGV, 17, 27) }, false)
 if target ~= asked then spent = target == 'dead' end
-if class == 'pair_throttled' then limits().slow_pair(r, delay, num(ARGV[28]), num(ARGV[29])) end
+if class == 'pair_throttled' then limits().slow_pair(r, delay, num(ARGV[29]), num(ARGV[30])) end
 if outcome ~= 'in_doubt' and r.da then -- this attempt counted its number as a recipient of the day, and nobody was written to
   redis.call('ZREM', P .. 'daily', phone(r))
   redis.call('HDEL', key, 'da')
@@ -109,6 +110,7 @@ end
 
 local fields = { 'oc', outcome, 'ac', code, 'co', code, 'cl', class, 're', reason }
 if mid ~= '' then fields[#fields + 1] = 'mid'; fields[#fields + 1] = mid end
+if traced[1] then fields[#fields + 1] = 'tc'; fields[#fields + 1] = traced[2] end
 if not spent then fields[#fields + 1] = 'sp'; fields[#fields + 1] = math.max(num(r.sp) - 1, 0) end
 if r.st == target then redis.call('HSET', key, unpack(fields)) else move(id, r, target, unpack(fields)) end
 r.oc, r.co, r.cl, r.re = outcome, code, class, reason

@@ -9,7 +9,10 @@
 --   probe    the message that it is being tried with
 --   last, tried   the message that failed last, and its template
 --   late     the failure came by callback: so a probe counts as sent only once none has come for CONFIRM
+--   seen_by  the process whose message failed
 --   ended    when; what waits behind it is then let go bit by bit, and an entry with nothing behind it is soon forgotten
+--   ended_by 'probe': the message that it was tried with went through; 'time': it was over, or nothing was there to try it with; or the
+--            person who released it
 -- What waits stands in P held:<scope>, most urgent first, and its record's field hs says so.
 local HOLD = P .. 'hold'
 local CONFIRM = 30000  -- ms until a probe that no callback reports as failed counts as sent
@@ -85,7 +88,7 @@ local function off(scope, h)
 end
 
 -- set_hold holds a scope because message id failed. What a person holds stays as it is, and so does a hold of which id is no probe.
-local function set_hold(scope, id, template, reason, code, priorities, span, most, late)
+local function set_hold(scope, id, template, reason, code, priorities, span, most, late, seen_by)
   local h = hold_of(scope)
   if active(h) then
     if h.probe == id then off(scope, h) end
@@ -94,10 +97,11 @@ local function set_hold(scope, id, template, reason, code, priorities, span, mos
   local tries = 0
   if h and h.reason == reason and now - h.ended < RECALL then tries = h.tries + 1 end
   begin_hold(scope, { reason = reason, code = code, note = '', priorities = priorities, since = now, by = '', span = span, most = most,
-    tries = tries, late = late or nil, last = id, tried = template, ['until'] = now + math.min(span * 2 ^ math.min(tries, 20), most) })
+    tries = tries, late = late or nil, seen_by = seen_by, last = id, tried = template, ['until'] = now + math.min(span * 2 ^ math.min(tries, 20), most) })
 end
 
-local function finish_hold(scope, h)
+local function finish_hold(scope, h, by)
+  h.ended_by = by
   h.ended, h.probe, h.confirm = now, nil, nil
   keep_hold(scope, h)
   news(scope, h)
@@ -112,7 +116,7 @@ local function passed(id)
         h['until'] = h.confirm
         keep_hold(scope, h)
       else
-        finish_hold(scope, h)
+        finish_hold(scope, h, 'probe')
       end
     end
   end
@@ -127,7 +131,7 @@ local function missed(id, well, asked, late)
       if asked and not well then
         off(scope, h)
       elseif asked and (scope == 'sender' or scope == 'some') and (late or not h.late) then
-        finish_hold(scope, h)
+        finish_hold(scope, h, 'probe')
       else
         h.probe, h['until'], h.last = nil, now, id
         keep_hold(scope, h)
@@ -202,7 +206,7 @@ end
 
 -- storm counts a failure that, in a row, is not the messages' fault, and holds its scope when there are too many. Answers whether
 -- the scope is held for it.
-local function storm(id, r, scope, code, late)
+local function storm(id, r, scope, code, late, seen_by)
   local h = hold_of(scope)
   if active(h) then
     if h.reason ~= 'storm' or h.code ~= code then return false end
@@ -215,7 +219,7 @@ local function storm(id, r, scope, code, late)
   redis.call('EXPIRE', run, 3600)
   if n < STORM then return false end
   redis.call('HDEL', run, field)
-  set_hold(scope, id, template_of(r), 'storm', code, '', 60000, 900000, late)
+  set_hold(scope, id, template_of(r), 'storm', code, '', 60000, 900000, late, seen_by)
   return true
 end
 
@@ -223,9 +227,9 @@ end
 -- and the scope and reason of the hold that it has to wait behind. given, in this order: what to hold ('', 'sender', 'some', 'template:<id>'),
 -- for which priorities, how long (ms), at most (ms); what to suppress of the number ('', 'all', 'bulk'), for how long (ms, 0 for ever); what a
 -- run of such failures holds ('', 'sender', 'template:<id>'); and as '1' or '0': the failure concerns the message alone; a culprit waits instead
--- of dying; Gupshup was asked.
+-- of dying; Gupshup was asked. Last, the process that saw the failure.
 local function follow(id, r, target, class, code, given, late)
-  local scope, priorities, span, most, suppressing, suppress_for, guarded, well, patient, asked = unpack(given)
+  local scope, priorities, span, most, suppressing, suppress_for, guarded, well, patient, asked, seen_by = unpack(given)
   well, patient, asked = well == '1', patient == '1', asked == '1'
   if suppressing ~= '' then suppress(phone(r), suppressing, code, 'code', num(suppress_for) > 0 and now + num(suppress_for) or 0) end
   local held_by
@@ -237,10 +241,10 @@ local function follow(id, r, target, class, code, given, late)
     end
   end
   if scope ~= '' then
-    set_hold(scope, id, template_of(r), class, code, priorities, num(span), num(most), late)
+    set_hold(scope, id, template_of(r), class, code, priorities, num(span), num(most), late, seen_by)
     if target == 'queued' then held_by = scope end
   end
-  if guarded ~= '' and target == 'dead' and storm(id, r, guarded, code, late) then target, held_by = 'queued', guarded end
+  if guarded ~= '' and target == 'dead' and storm(id, r, guarded, code, late, seen_by) then target, held_by = 'queued', guarded end
   missed(id, well, asked, late) -- what the failure has set a probe's hold further off for is settled by now
   local h = held_by and hold_of(held_by)
   if active(h) and covers(h, r.pr) then return target, held_by, h.reason end

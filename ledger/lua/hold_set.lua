@@ -1,11 +1,11 @@
 -- hold_set holds a sender, some of its priorities, or a template: because a person says so, or because a worker saw an outage.
 -- ARGV: 2 scope, 3 reason, 4 code, 5 note, 6 priorities, 7 who ('' for the policy, which tries it again by itself), 8 until (ms, 0 until it is
---       released), 9 how far off the first probe is (ms), 10 at most (ms)
+--       released), 9 how far off the first probe is (ms), 10 at most (ms), 11 the process that asks for it
 -- Returns: 'held', or 'there already'
 local scope, who = ARGV[2], ARGV[7]
 if who == '' then
   local before = held().hold_of(scope)
-  held().set_hold(scope, '', '', ARGV[3], ARGV[4], ARGV[6], num(ARGV[9]), num(ARGV[10]), false)
+  held().set_hold(scope, '', '', ARGV[3], ARGV[4], ARGV[6], num(ARGV[9]), num(ARGV[10]), false, ARGV[11])
   return held().active(before) and 'there already' or 'held'
 end
 -- What a person adds to what they hold already widens it; to hold less, they release it first.

@@ -2,8 +2,8 @@
 -- 'decide' may do it, and only while nothing newer is known.
 -- ARGV: 2 id, 3 attempt, 4 token, 5 next status (queued, dead, in_doubt), 6 delay (ms), 7 code, 8 class, 9 reason,
 --       10 what it waits for ('' for a retry), 11 '1' if the attempt counts, 12 slack behind a retry (ms),
---       13 … 22 what follows for others (see follow in hold.lua), 23 time between two messages to one number (ms),
---       24 how many of them may go at once
+--       13 … 23 what follows for others (see follow in hold.lua), 24 time between two messages to one number (ms),
+--       25 how many of them may go at once
 -- Returns: {status, 'applied' | 'turned' | 'overtaken' | 'gone'}; turned as in commit.lua
 local id, attempt, token, target, delay = ARGV[2], num(ARGV[3]), ARGV[4], ARGV[5], num(ARGV[6])
 local code, class, reason, waits_for = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
@@ -17,9 +17,9 @@ if r.st ~= 'in_doubt' and r.st ~= 'failed' then
   return { r.st, (target == 'dead' and r.hs or target == 'queued' and r.st == 'dead') and 'turned' or 'overtaken' }
 end
 local asked, counts, scope, waits_behind = target, ARGV[11] == '1', nil, nil
-target, scope, waits_behind = held().follow(id, r, asked, class, code, { unpack(ARGV, 13, 22) }, true)
+target, scope, waits_behind = held().follow(id, r, asked, class, code, { unpack(ARGV, 13, 23) }, true)
 if target ~= asked then counts = target == 'dead' end
-if class == 'pair_throttled' then limits().slow_pair(r, delay, num(ARGV[23]), num(ARGV[24])) end
+if class == 'pair_throttled' then limits().slow_pair(r, delay, num(ARGV[24]), num(ARGV[25])) end
 if target == 'in_doubt' then -- wait longer, where it stands: a failure that may be none stays a failure until its time is over
   place(id, r.pr, 'due', now + delay)
   redis.call('HDEL', key, 'tok', 'dq') -- this run is done with it

@@ -233,7 +233,7 @@ end
 local function look_at(scope, h)
   local over = h['until'] > 0 and h['until'] <= now
   if active(h) and (h.confirm and h.confirm <= now or over and (h.by ~= '' or now - h['until'] > UNUSED)) then
-    hold.finish_hold(scope, h)
+    hold.finish_hold(scope, h, h.confirm and 'probe' or 'time')
   elseif active(h) and over and not full and (lane_empty or not h.probe) then
     probe(scope, h)
   end
