@@ -14,6 +14,8 @@ FROM gcr.io/distroless/static-debian12:nonroot
 COPY --from=build /gupdispatch /usr/local/bin/gupdispatch
 WORKDIR /etc/gupdispatch
 EXPOSE 8080
+# Of `serve` and `http`; for a worker give the check its workers.listen, as docker-compose.yml does. Orchestrators ask /readyz themselves.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=40s --retries=3 CMD ["gupdispatch", "health", "--url", "http://127.0.0.1:8080/readyz"]
 # SIGTERM stops dequeuing, finishes the sends in flight and records them; give it workers.stop_grace (30s) to do so.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["gupdispatch"]

@@ -13,6 +13,7 @@ COMPOSE   ?= docker compose
 GOTESTFLAGS    ?=
 FUZZTIME       ?= 20s
 CRASH_MESSAGES ?= 20000
+CHAOS_MESSAGES ?= 10000
 CAMPAIGN_ROWS  ?= 1000000
 BENCHFLAGS     ?=
 
@@ -49,6 +50,18 @@ test-real: ## run the tests on a real Redis; needs REDIS_ADDR=host:port
 test-crash: ## kill workers in a loop and count what was lost or doubled (CRASH_MESSAGES=20000)
 	CRASH_MESSAGES=$(CRASH_MESSAGES) go test ./test/crash/... -count=1 -timeout 20m -v
 
+.PHONY: test-redis
+test-redis: ## Redis beyond one server: failovers with Sentinel and Cluster, TLS, ACL (CHAOS_MESSAGES=10000)
+	cd test/chaos && CHAOS_MESSAGES=$(CHAOS_MESSAGES) go test . -run '^TestRedis' -count=1 -timeout 30m -v
+
+.PHONY: test-chaos
+test-chaos: ## break processes, networks, Redis and clocks, and account for every message (CHAOS_MESSAGES=10000)
+	cd test/chaos && CHAOS_MESSAGES=$(CHAOS_MESSAGES) go test . -skip '^TestRedis' -count=1 -timeout 30m -v
+
+.PHONY: test-deploy
+test-deploy: ## check manifests, units and compose file against their schemas
+	cd test/deploy && go test . -count=1
+
 .PHONY: test-campaign
 test-campaign: ## pause a campaign, kill its worker twice, and account for every row (CAMPAIGN_ROWS=1000000)
 	CAMPAIGN_ROWS=$(CAMPAIGN_ROWS) go test ./test/campaign/... -count=1 -timeout 60m -v
@@ -70,6 +83,8 @@ lint: ## check formatting, vet and linters
 	@unformatted=$$(gofumpt -l .); test -z "$$unformatted" || { echo "not formatted, run gofumpt -w on:"; echo "$$unformatted"; exit 1; }
 	go vet ./...
 	golangci-lint run ./...
+	cd test/chaos && go vet .
+	cd test/deploy && go vet .
 
 .PHONY: openapi
 openapi: ## write docs/openapi.json anew; where npx is, lint it with Redocly and Spectral
@@ -93,8 +108,12 @@ cover: ## measure test coverage; coverage.html shows it by line
 	go tool cover -html coverage.out -o coverage.html
 	@go tool cover -func coverage.out | tail -1
 
+# Secrets for the containers. GUPSHUP_API_KEY in it is random, too: good for the simulator only.
+.env:
+	deploy/new-env >$@
+
 .PHONY: up
-up: ## start Redis, workers and API in containers; COMPOSE_PROFILES=simulator adds the simulator
+up: .env ## start Redis, workers and API in containers; COMPOSE_PROFILES=simulator adds the simulator
 	VERSION=$(VERSION) $(COMPOSE) up --build --detach
 
 .PHONY: down

@@ -27,9 +27,7 @@ func TestComposeAgreesWithItsConfiguration(t *testing.T) {
 	require.NoError(t, yaml.Unmarshal(data, &compose))
 
 	for name, check := range map[string]func(*Config) error{
-		"serve": func(c *Config) error {
-			return errors.Join(c.CheckSenderKeys(), c.CheckHTTPSecrets(), c.CheckNotifySecrets())
-		},
+		"http":   func(c *Config) error { return c.CheckHTTPSecrets() },
 		"worker": func(c *Config) error { return errors.Join(c.CheckSenderKeys(), c.CheckNotifySecrets()) },
 	} {
 		service := compose.Services[name]

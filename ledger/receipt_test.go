@@ -229,6 +229,35 @@ func TestReceipts(t *testing.T) {
 			b.ahead += time.Minute
 			require.Equal(b.t, ledger.AlreadyDone, b.claim("a", 1, "three").Verdict)
 		}},
+		{"a duplicate is counted although nobody told what came of it", func(b *book) {
+			b.accept(b.message("a", message.Critical))
+			again := of(inDoubt, "a", 1)
+			again.Next, again.Delay = message.Queued, 0
+			b.claim("a", 1, "one")
+			b.commit(again)
+			b.ahead += 10 * time.Second
+			b.claim("a", 1, "two") // whose worker is killed with its request on the wire
+			require.Equal(b.t, message.Read, b.receive(receipt("read", "m-1", b.now().Add(-8*time.Second))).Status)
+			require.Equal(b.t, ledger.OutcomeInDoubt, b.get("a").Attempts[1].Outcome)
+			require.Zero(b.t, b.duplicates())
+			require.Equal(b.t, message.Read, b.receive(receipt("delivered", "m-2", b.now().Add(6*time.Second))).Status)
+			require.EqualValues(b.t, 1, b.duplicates())
+			b.balanced()
+		}},
+		{"of an overtaken attempt a commit knows better", func(b *book) {
+			b.accept(b.message("a", message.Critical))
+			again := of(inDoubt, "a", 1)
+			again.Next, again.Delay = message.Queued, 0
+			b.claim("a", 1, "one")
+			b.commit(again)
+			b.ahead += 10 * time.Second
+			b.claim("a", 1, "two")
+			b.receive(receipt("read", "m-1", b.now().Add(-8*time.Second)))
+			refused := of(terminal, "a", 2)
+			require.Equal(b.t, message.Read, b.commit(refused).Status)
+			require.Equal(b.t, ledger.OutcomeRefused, b.get("a").Attempts[1].Outcome)
+			b.balanced()
+		}},
 		{"a claim that ran out is still on the wire", func(b *book) {
 			for _, id := range []string{"a", "b"} {
 				b.accept(b.message(id, message.Bulk))

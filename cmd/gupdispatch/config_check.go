@@ -68,7 +68,7 @@ func (e *env) checkRedis(c *cobra.Command, cfg *config.Config) error {
 		e.note("Redis at %s answers", cfg.Redis.Address())
 	}
 	bad := false
-	for _, facts := range askRedis(c.Context(), conns.general, cfg.Redis.Strict()) {
+	for _, facts := range askRedis(c.Context(), conns.general, cfg.Redis.Strict(), true) {
 		for _, f := range facts.judge() {
 			e.note("%s", f)
 			bad = bad || f.grade == gradeError

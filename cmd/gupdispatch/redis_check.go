@@ -26,18 +26,19 @@ type redisFacts struct {
 	needed   string // min-replicas-to-write
 }
 
-// askRedis gathers the facts of a Redis, or of all masters of a cluster. It never fails: what is not answered stays unknown.
-func askRedis(ctx context.Context, rdb redis.UniversalClient, strict bool) []redisFacts {
+// askRedis gathers the facts of a Redis, or of all masters of a cluster; with settings also those that only CONFIG tells. It never fails:
+// what is not answered stays unknown.
+func askRedis(ctx context.Context, rdb redis.UniversalClient, strict, settings bool) []redisFacts {
 	cluster, ok := rdb.(*redis.ClusterClient)
 	if !ok {
-		f := askNode(ctx, rdb)
+		f := askNode(ctx, rdb, settings)
 		f.strict = strict
 		return []redisFacts{f}
 	}
 	var mu sync.Mutex
 	var all []redisFacts
 	_ = cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
-		f := askNode(ctx, node)
+		f := askNode(ctx, node, settings)
 		f.strict, f.node = strict, node.Options().Addr
 		mu.Lock()
 		defer mu.Unlock()
@@ -49,7 +50,7 @@ func askRedis(ctx context.Context, rdb redis.UniversalClient, strict bool) []red
 }
 
 // askNode gathers the facts of one server.
-func askNode(ctx context.Context, rdb redis.Cmdable) redisFacts {
+func askNode(ctx context.Context, rdb redis.Cmdable, settings bool) redisFacts {
 	info := map[string]string{}
 	for _, section := range []string{"server", "memory", "persistence", "replication"} {
 		text, _ := rdb.Info(ctx, section).Result()
@@ -59,27 +60,21 @@ func askNode(ctx context.Context, rdb redis.Cmdable) redisFacts {
 			}
 		}
 	}
+	f := redisFacts{
+		version: info["redis_version"], eviction: info["maxmemory_policy"], appends: map[string]string{"0": "no", "1": "yes"}[info["aof_enabled"]],
+		memory: info["maxmemory"], replicas: info["connected_slaves"],
+	}
+	if !settings {
+		return f
+	}
 	setting := func(name string) string { // one by one: several at once need Redis 7
 		found, _ := rdb.ConfigGet(ctx, name).Result()
 		return found[name]
 	}
-	f := redisFacts{
-		version: info["redis_version"], eviction: setting("maxmemory-policy"), appends: setting("appendonly"),
-		listpack: setting("hash-max-listpack-value"), memory: setting("maxmemory"),
-		replicas: info["connected_slaves"], needed: setting("min-replicas-to-write"),
-	}
-	if f.memory == "" {
-		f.memory = info["maxmemory"]
-	}
-	if f.eviction == "" {
-		f.eviction = info["maxmemory_policy"]
-	}
-	if f.appends == "" {
-		f.appends = map[string]string{"0": "no", "1": "yes"}[info["aof_enabled"]]
-	}
-	if f.listpack == "" {
+	if f.listpack = setting("hash-max-listpack-value"); f.listpack == "" {
 		f.listpack = setting("hash-max-ziplist-value") // its name before Redis 7
 	}
+	f.needed = setting("min-replicas-to-write")
 	return f
 }
 
@@ -195,7 +190,7 @@ func judgeReplicas(replicas, needed string) finding {
 // checkRedis logs what is wrong with the Redis that a process is about to rely on, and refuses one that loses messages. What does not
 // lose any is only a warning: messages may be waiting.
 func (a *app) checkRedis(ctx context.Context) error {
-	for _, facts := range askRedis(ctx, a.redis.general, a.cfg.Redis.Strict()) {
+	for _, facts := range askRedis(ctx, a.redis.general, a.cfg.Redis.Strict(), true) {
 		for _, f := range facts.judge() {
 			switch f.grade {
 			case gradeError:
@@ -214,7 +209,7 @@ func (a *app) refuseRedis(ctx context.Context) error {
 		return nil
 	}
 	var wrong []string
-	for _, facts := range askRedis(ctx, a.redis.general, a.cfg.Redis.Strict()) {
+	for _, facts := range askRedis(ctx, a.redis.general, a.cfg.Redis.Strict(), false) {
 		for _, f := range facts.judge() {
 			if f.grade == gradeError {
 				wrong = append(wrong, f.name+" "+f.text)

@@ -32,6 +32,10 @@ func TestARedisThatEvictsIsRefused(t *testing.T) {
 	require.Equal(t, http.StatusOK, status(t, url+"/readyz", ""))
 	evict("volatile-ttl")
 	require.Equal(t, http.StatusServiceUnavailable, status(t, url+"/readyz", "volatile-ttl throws messages away"))
+	unready := s.run("health", "--url", url+"/readyz")
+	require.Equal(t, exitFailed, unready.code)
+	require.Contains(t, unready.errs, "volatile-ttl")
+	s.ok("health", "--url", url+"/healthz")
 	require.Equal(t, http.StatusOK, status(t, url+"/healthz", ""), "a restart would mend nothing")
 	r.stop()
 

@@ -17,7 +17,7 @@ func newRoot(e *env) *cobra.Command {
 		newServeCommand(e), newWorkerCommand(e), newHTTPCommand(e),
 		newSendCommand(e), newMessageCommand(e), newCampaignCommand(e), newDeadCommand(e), newSenderCommand(e), newTemplateCommand(e), newSuppressCommand(e), newReceiptsCommand(e), newAuditCommand(e), newAuditLogCommand(e),
 		newDemoCommand(e), newSimulateCommand(e),
-		newConfigCommand(e), newVersionCommand(e),
+		newConfigCommand(e), newHealthCommand(e), newVersionCommand(e),
 	)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetIn(e.stdin)

@@ -90,7 +90,7 @@ func TestEveryCommandIsThere(t *testing.T) {
 		"campaign create", "campaign list", "campaign show", "campaign watch", "campaign pause", "campaign resume", "campaign cancel", "campaign report",
 		"sender list", "sender hold", "sender release", "template list", "template hold", "template release",
 		"suppress add", "suppress remove", "suppress list", "suppress import", "receipts parked",
-		"config check", "version",
+		"config check", "health", "version",
 	} {
 		c, rest, err := root.Find(strings.Fields(path))
 		require.NoError(t, err)

@@ -158,6 +158,14 @@ local function advance(id, r, before, reason)
     r.wm = nil
     redis.call('HDEL', key, 'wn', 'wm')
   end
+  if r.st == 'sending' and not r.oc then
+    -- An earlier attempt arrived while this one is under way. Should its worker die now, nobody would look for it any more: it is in doubt
+    -- already, so that a callback can claim it and the duplicate is counted. A commit that comes knows better.
+    r.oc, r.ac = 'in_doubt', 'overtaken'
+    redis.call('HSET', key, 'oc', r.oc, 'ac', r.ac)
+    redis.call('ZADD', P .. 'doubt:' .. phone(r), r['in'], id .. ':' .. int(n))
+    redis.call('PEXPIRE', P .. 'doubt:' .. phone(r), 2 * PARKED_FOR)
+  end
   if via then move(id, r, 'submitted') end
   move(id, r, target)
   redis.call('HDEL', key, 'dl', 'tok', 'nb', 'wf', 'ws', 'co', 'cl', 're')
