@@ -107,16 +107,16 @@ type taking struct {
 	file  File
 	owner string
 	done  Taken
-	sum   string          // over the lines of the earlier call
-	seen  map[uint64]bool // of a dry run: what was read
-	begun bool            // the campaign may take rows
-	told  bool            // that somebody else may read the file
+	sum   string              // over the lines of the earlier call
+	seen  map[uint64]struct{} // of a dry run: what was read
+	begun bool                // the campaign may take rows
+	told  bool                // that somebody else may read the file
 }
 
 // begin creates the campaign, or finds out how far it was read. A file that is of no use leaves no campaign behind.
 func (t *taking) begin(ctx context.Context) error {
 	if t.file.DryRun {
-		t.seen = map[uint64]bool{}
+		t.seen = map[uint64]struct{}{}
 		return nil
 	}
 	d := t.form.Definition
@@ -517,15 +517,17 @@ func (t *taking) pretend(ctx context.Context, b *batch) error {
 	for i, r := range b.rows {
 		number, _ := strconv.ParseUint(message.NumberKey(r.To), 10, 64)
 		id := crc64.Checksum([]byte(r.ID), crcTable) | 1<<63 // numbers have no more than 15 digits
+		_, numberSeen := t.seen[number]
+		_, idSeen := t.seen[id]
 		switch {
-		case t.seen[number]:
+		case numberSeen:
 			clashes = append(clashes, ledger.Clash{Row: i, What: "number"})
-		case r.ID != "" && t.seen[id]:
+		case r.ID != "" && idSeen:
 			clashes = append(clashes, ledger.Clash{Row: i, What: "id"})
 		default:
-			t.seen[number] = true
+			t.seen[number] = struct{}{}
 			if r.ID != "" {
-				t.seen[id] = true
+				t.seen[id] = struct{}{}
 			}
 		}
 	}

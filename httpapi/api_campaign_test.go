@@ -524,6 +524,13 @@ func TestLargeUploads(t *testing.T) {
 	res, v := conn.hear()
 	require.Equal(t, http.StatusRequestEntityTooLarge, res.StatusCode)
 	require.Equal(t, "c", v["id"])
+
+	c.server.api.uploads.dry = 50 << 10
+	got, v := c.create(c.settings("d", `,"dry_run":true`), people(3000))
+	require.Equal(t, http.StatusRequestEntityTooLarge, got.StatusCode)
+	require.Contains(t, v["detail"], "dry run")
+	got, _ = c.create(c.settings("d", `,"dry_run":true`), people(1000))
+	require.Equal(t, http.StatusOK, got.StatusCode, got.text)
 }
 
 // A report that cannot be finished must not look like one that is.

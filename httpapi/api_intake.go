@@ -310,7 +310,11 @@ func (a *api) take(ctx context.Context, d campaign.Definition, s campaign.Sender
 		}
 		return errEnough
 	}
-	in := bufio.NewReaderSize(part, 64<<10)
+	var from io.Reader = part
+	if q.DryRun {
+		from = http.MaxBytesReader(nil, part, a.uploads.dry)
+	}
+	in := bufio.NewReaderSize(from, 64<<10)
 	file := campaign.File{In: in, Strict: q.Strict, DryRun: q.DryRun, Format: formatOf(part, in)}
 	if q.DryRun { // the others are kept, also those of a request that broke off
 		file.Reject = func(r campaign.Rejection) error {

@@ -12,6 +12,7 @@ import (
 // Limits of long requests.
 const (
 	maxUpload    = 1 << 30          // bytes of one
+	maxDryRun    = 128 << 20        // of a file that is only checked: what tells its rows apart is in memory, some 20 bytes for each
 	maxUploads   = 4                // at a time in a process: each has some chunks of rows in memory
 	uploadPause  = time.Minute      // a client that says nothing for so long has gone
 	uploadTime   = 2 * time.Hour    // of one; the next goes on where it was
@@ -41,12 +42,13 @@ type upload struct {
 // uploads is what long bodies may take.
 type uploads struct {
 	bytes int64
+	dry   int64 // of a file that is only checked
 	pause time.Duration
 	slots chan struct{} // filled by those under way
 }
 
 func newUploads() uploads {
-	return uploads{bytes: maxUpload, pause: uploadPause, slots: make(chan struct{}, maxUploads)}
+	return uploads{bytes: maxUpload, dry: maxDryRun, pause: uploadPause, slots: make(chan struct{}, maxUploads)}
 }
 
 // begin begins a long body. It takes the request's time from the connection; stop gives it some again.
