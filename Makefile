@@ -15,8 +15,8 @@ FUZZTIME       ?= 20s
 CRASH_MESSAGES ?= 20000
 BENCHFLAGS     ?=
 
-# The crash test kills processes for minutes; it has a target of its own.
-PACKAGES = $(shell go list ./... | grep -v '/test/crash$$')
+# The crash test kills processes for minutes, and the browser test needs a browser; they have targets of their own.
+PACKAGES = $(shell go list ./... | grep -v -e '/test/crash$$' -e '/test/browser$$')
 
 .PHONY: help
 help: ## list the targets
@@ -47,6 +47,14 @@ test-real: ## run the tests on a real Redis; needs REDIS_ADDR=host:port
 .PHONY: test-crash
 test-crash: ## kill workers in a loop and count what was lost or doubled (CRASH_MESSAGES=20000)
 	CRASH_MESSAGES=$(CRASH_MESSAGES) go test ./test/crash/... -count=1 -timeout 20m -v
+
+.PHONY: test-browser
+test-browser: ## look at the web pages in a real browser; needs chromium
+	REQUIRE_BROWSER=1 go test ./test/browser/... -count=1 -timeout 5m -v
+
+.PHONY: screenshots
+screenshots: ## take the pictures in docs/images anew, by the browser test
+	SHOTS=$(CURDIR)/docs/images $(MAKE) --no-print-directory test-browser
 
 .PHONY: bench
 bench: ## measure speed, pace and memory, side by side with a bare asynq server
