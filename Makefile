@@ -17,7 +17,7 @@ CHAOS_MESSAGES ?= 10000
 CAMPAIGN_ROWS  ?= 1000000
 BENCHFLAGS     ?=
 
-# These take minutes; they have targets of their own.
+# These take minutes, or need a browser; they have targets of their own.
 PACKAGES = $(shell go list ./... | grep -v '/test/')
 
 .PHONY: help
@@ -65,6 +65,14 @@ test-deploy: ## check manifests, units and compose file against their schemas
 .PHONY: test-campaign
 test-campaign: ## pause a campaign, kill its worker twice, and account for every row (CAMPAIGN_ROWS=1000000)
 	CAMPAIGN_ROWS=$(CAMPAIGN_ROWS) go test ./test/campaign/... -count=1 -timeout 60m -v
+
+.PHONY: test-browser
+test-browser: ## look at the web pages in a real browser; needs chromium
+	REQUIRE_BROWSER=1 go test ./test/browser/... -count=1 -timeout 5m -v
+
+.PHONY: screenshots
+screenshots: ## take the pictures in docs/images anew, by the browser test
+	SHOTS=$(CURDIR)/docs/images $(MAKE) --no-print-directory test-browser
 
 .PHONY: bench
 bench: ## measure speed, pace and memory, side by side with a bare asynq server

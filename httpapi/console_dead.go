@@ -51,11 +51,17 @@ func deadQueryOf(v url.Values) deadQuery {
 	return q
 }
 
-// Query is the address of the query; for the page's links.
-func (q deadQuery) Query() string { return q.with("", "") }
+// Any says whether it narrows anything.
+func (q deadQuery) Any() bool { return q.with("", "") != "" }
 
-// With is the address of the query with another code.
-func (q deadQuery) WithCode(code string) string { return q.with("code", code) }
+// List is the page that lists the query, ListOf that of another code, and Plan the dry run of its replay. They are whole addresses: a
+// template would escape a part of one.
+func (q deadQuery) List() string              { return "/dead?" + q.with("", "") }
+func (q deadQuery) ListOf(code string) string { return "/dead?" + q.with("code", code) }
+func (q deadQuery) Plan() string              { return "/dead/replay?" + q.with("", "") }
+
+// PlanWithDoubts is the dry run that takes those in doubt, too.
+func (q deadQuery) PlanWithDoubts() string { return q.Plan() + "&doubts=1" }
 
 func (q deadQuery) with(name, value string) string {
 	v := url.Values{}
@@ -296,7 +302,7 @@ func (c *console) replayDead(ctx context.Context, r *http.Request, _ account, do
 		done.said = joinTexts(done.said, "There are more: repeat it.")
 	}
 	done.detail = done.said
-	done.next = "/dead?" + deadQuery{Sender: q.Sender, Campaign: q.Campaign, Since: q.Since}.Query()
+	done.next = deadQuery{Sender: q.Sender, Campaign: q.Campaign, Since: q.Since}.List()
 	if q.ID != "" {
 		done.next = messageAddress(letters[0].Sender, letters[0].ID)
 	}

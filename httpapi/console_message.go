@@ -58,7 +58,7 @@ func (c *console) messagePage(r *http.Request, d *consoleData) error {
 	if v.Status == message.Dead || v.Status == message.Queued && v.Class != "" {
 		s.Advice = view.Advice(v.Class)
 	}
-	d.Title, d.Live, found.Story = "Message "+v.ID, !v.Status.Settled() || v.Status.Taken(), s
+	d.Title, d.Live, found.Story = "Message "+v.ID, true, s
 	return nil
 }
 
