@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -326,6 +327,55 @@ func TestAnotherFileIsNotTheRestOfThisOne(t *testing.T) {
 		require.NoError(t, err)
 		require.EqualValues(t, 1500, done.Accepted)
 		require.NotZero(t, done.Before)
+		s.balanced()
+	})
+}
+
+// hooked reads a header, calls a function, and reads the rest.
+type hooked struct {
+	header, rest io.Reader
+	hook         func()
+}
+
+func (h *hooked) Read(p []byte) (int, error) {
+	if n, err := h.header.Read(p); err == nil {
+		return n, nil
+	}
+	if h.hook != nil {
+		h.hook()
+		h.hook = nil
+	}
+	return h.rest.Read(p)
+}
+
+// Whoever broke off and began anew may be faster than the end of the first call: what that one still takes in is not taken again.
+func TestAnotherCallTakesRowsMeanwhile(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb)
+		stopped := errors.New("stopped")
+		header, rest, _ := strings.Cut(people(3000)+"12,Nobody\n", "\n")
+		take := func(id, other string) (Taken, error) {
+			done, _, err := s.take(s.definition(id), "", func(f *File) {
+				f.In = &hooked{header: strings.NewReader(header + "\n"), rest: strings.NewReader(rest), hook: func() {
+					_, err := (&Intake{Ledger: s.ledger}).Take(t.Context(), s.definition(id), File{Format: CSV, In: &brokenReader{text: other, err: stopped}})
+					require.ErrorIs(t, err, stopped)
+				}}
+			})
+			return done, err
+		}
+		for i, lines := range []int{1, 999, 1000, 1001, 2500, 3000} {
+			id := fmt.Sprint("c", i)
+			done, err := take(id, people(lines))
+			require.NoError(t, err, lines)
+			require.EqualValues(t, 3000, done.Accepted, lines)
+			require.EqualValues(t, 1, done.Rejected, lines)
+			require.EqualValues(t, 3000, s.get(id).Rows, lines)
+			require.EqualValues(t, 1, s.get(id).Rejected, lines)
+		}
+		_, err := take("other", strings.Replace(people(1500), "Asha 3\n", "Asha 4\n", 1))
+		var changed *FileError
+		require.ErrorAs(t, err, &changed)
 		s.balanced()
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -110,6 +111,7 @@ type taking struct {
 	sum   string              // over the lines of the earlier call
 	seen  map[uint64]struct{} // of a dry run: what was read
 	begun bool                // the campaign may take rows
+	ahead ledger.Campaign     // as another call left it that took rows in meanwhile, if one did
 	told  bool                // that somebody else may read the file
 }
 
@@ -166,6 +168,7 @@ func sameCampaign(known string, d Definition) (bool, error) {
 type batch struct {
 	lines []line
 	last  int64  // line that was read
+	from  uint64 // sum over all lines before it
 	sum   string // over all lines up to it
 	err   error  // that ended the reading
 
@@ -263,7 +266,7 @@ func (t *taking) read(ctx context.Context, in *lines, ready chan<- reader, begun
 	next := func() (line, error) {
 		l, err := in.next()
 		if err == nil {
-			sum = crc64.Update(crc64.Update(sum, crcTable, l.text), crcTable, []byte{'\n'})
+			sum = sumWith(sum, l)
 		}
 		return l, err
 	}
@@ -285,16 +288,16 @@ func (t *taking) read(ctx context.Context, in *lines, ready chan<- reader, begun
 	fail := func(err error) { send(&batch{err: err}) }
 	for in.number < t.done.Before {
 		if _, err := next(); err != nil {
-			fail(t.changed())
+			fail(t.changed(t.done.Before))
 			return
 		}
 	}
 	if t.done.Before > 0 && sumText(sum) != t.sum {
-		fail(t.changed())
+		fail(t.changed(t.done.Before))
 		return
 	}
 	for {
-		b := &batch{checked: make(chan struct{})}
+		b := &batch{checked: make(chan struct{}), from: sum}
 		var err error
 		for size := 0; len(b.lines) < chunkLines && size < chunkBytes; {
 			var l line
@@ -313,10 +316,14 @@ func (t *taking) read(ctx context.Context, in *lines, ready chan<- reader, begun
 	}
 }
 
+func sumWith(sum uint64, l line) uint64 {
+	return crc64.Update(crc64.Update(sum, crcTable, l.text), crcTable, []byte{'\n'})
+}
+
 func sumText(sum uint64) string { return strconv.FormatUint(sum, 16) }
 
-func (t *taking) changed() error {
-	return &FileError{fmt.Sprintf("the file is not the one that the first %d lines of this campaign were read from: give the same one, or another campaign id", t.done.Before)}
+func (t *taking) changed(lines int64) error {
+	return &FileError{fmt.Sprintf("the file is not the one that the first %d lines of this campaign were read from: give the same one, or another campaign id", lines)}
 }
 
 // reader reads the header, if the format has one.
@@ -399,12 +406,22 @@ func (t *taking) take(ctx context.Context, b *batch) error {
 		return err
 	}
 	for {
-		clashes, err := t.add(ctx, b)
-		if err != nil {
+		if rest, err := t.catchUp(b); err != nil || !rest {
 			return err
 		}
-		if len(clashes) == 0 {
-			break
+		clashes, err := t.add(ctx, b)
+		var moved *ledger.MovedError
+		switch {
+		case errors.As(err, &moved) && moved.Lines > t.done.Lines:
+			if t.ahead, err = t.Ledger.GetCampaign(ctx, t.form.Sender, t.form.ID); err != nil {
+				return err
+			}
+			continue
+		case err != nil:
+			return err
+		case len(clashes) == 0:
+			t.accepted(b)
+			return nil
 		}
 		more := b.without(clashes)
 		b.rejected = append(b.rejected, more...)
@@ -412,8 +429,32 @@ func (t *taking) take(ctx context.Context, b *batch) error {
 			return err
 		}
 	}
-	t.accepted(b)
-	return nil
+}
+
+// catchUp leaves out of a batch what another call has taken in meanwhile, after making sure that it was of the same file: a client that
+// broke off and began anew may be faster than the end of its first request. It says whether something is left to be taken in.
+func (t *taking) catchUp(b *batch) (rest bool, err error) {
+	switch {
+	case t.ahead.Lines <= t.done.Lines:
+		return true, nil
+	case t.ahead.Lines > b.last:
+		t.done.Lines = b.last
+		return false, nil
+	}
+	sum := b.from
+	for _, l := range b.lines {
+		if l.number <= t.ahead.Lines {
+			sum = sumWith(sum, l)
+		}
+	}
+	if sumText(sum) != t.ahead.Sum {
+		return false, t.changed(t.ahead.Lines)
+	}
+	b.rows = slices.DeleteFunc(b.rows, func(r Row) bool { return r.Line <= t.ahead.Lines })
+	b.rejected = slices.DeleteFunc(b.rejected, func(r Rejection) bool { return r.Line <= t.ahead.Lines })
+	b.pack()
+	t.done.Lines, t.done.Accepted, t.done.Rejected = t.ahead.Lines, t.ahead.Rows, t.ahead.Rejected+int64(len(b.rejected))
+	return t.ahead.Lines < b.last, nil
 }
 
 func (t *taking) accepted(b *batch) {

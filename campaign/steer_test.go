@@ -96,7 +96,7 @@ func TestScriptsMayRunTwice(t *testing.T) {
 		require.True(t, isNew)
 		rows := []Row{{Line: 2, To: "919811111111", Values: []string{"A"}}, {Line: 3, To: "919811111112", ID: "own", Values: []string{"B"}}}
 		chunk := ledger.CampaignChunk{
-			Sender: s.sender, ID: "c", Owner: "me", Lease: time.Second, Lines: 3, Packed: ledger.PackChunk(encodeRows(rows)),
+			Sender: s.sender, ID: "c", Owner: "me", Lease: time.Minute, Lines: 3, Packed: ledger.PackChunk(encodeRows(rows)),
 			Rows:     []ledger.CampaignRow{{To: "919811111111"}, {To: "919811111112", ID: "own"}},
 			Rejected: 1, Rejections: packRejections([]Rejection{{Line: 1, Reason: "a test"}}),
 		}
