@@ -63,7 +63,7 @@ func TestAnIntentThatNoReplicaHasIsTakenBack(t *testing.T) {
 				client, books := &fakeSender{}, &unconfirmed{until: began.Add(tc.away)}
 				h := &handler{
 					name: "shop", outage: newOutage(100), client: client, gate: &fakeGate{}, ledger: books, limits: testLimits, timeout: 10 * time.Second,
-					log: zap.NewNop(), metrics: newMetrics(nil), slack: grace, ending: make(chan struct{}),
+					log: zap.NewNop(), rare: zap.NewNop(), metrics: newMetrics(nil), slack: grace, ending: make(chan struct{}),
 				}
 				err := h.handle(t.Context(), job{Task: message.Task{ID: "m"}, lane: message.Bulk}, func(string) {})
 				require.GreaterOrEqual(t, time.Since(began), tc.away, "nothing else is claimed meanwhile")
