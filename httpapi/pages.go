@@ -30,7 +30,7 @@ type pageData struct {
 
 func loadPages() (pages, error) {
 	html, err := template.New("").Funcs(template.FuncMap{
-		"ago": ago, "clock": timeOfDay, "thousands": thousands, "counted": counted, "stamp": stamp, "address": messageAddress,
+		"ago": ago, "clock": timeOfDay, "thousands": thousands, "counted": counted, "address": messageAddress,
 		"rate":         func(v float64) string { return strconv.FormatFloat(math.Round(v*10)/10, 'f', -1, 64) },
 		"thousandsInt": func(n int) string { return thousands(int64(n)) }, "sub": func(a, b int) int { return a - b },
 		"nothing": func() map[string]string { return nil },
