@@ -212,17 +212,9 @@ func (a *api) findCampaign(ctx context.Context, ref CampaignRef) (ledger.Campaig
 	if err != nil {
 		return ledger.Campaign{}, err
 	}
-	var found []ledger.Campaign
-	var owners []string
-	for _, s := range senders {
-		c, err := a.Ledger.GetCampaign(ctx, s, ref.ID)
-		switch {
-		case errors.Is(err, ledger.ErrNoCampaign):
-		case err != nil:
-			return ledger.Campaign{}, err
-		default:
-			found, owners = append(found, c), append(owners, s)
-		}
+	found, owners, err := a.Ledger.CampaignAmong(ctx, senders, ref.ID)
+	if err != nil {
+		return ledger.Campaign{}, err
 	}
 	switch len(found) {
 	case 0:

@@ -554,6 +554,6 @@ func TestTimesForPeople(t *testing.T) {
 	require.Equal(t, "-", timeOfDay(now, view.Stamp{}))
 	require.Equal(t, "11:00:00", timeOfDay(now, view.Stamp(now.Add(-time.Hour))))
 	require.Equal(t, "28 Feb 2026 12:00", timeOfDay(now, view.Stamp(now.AddDate(0, 0, -1))))
-	require.Equal(t, "1,234,567", thousands(1234567))
+	require.Equal(t, "1,234,567", view.Thousands(1234567))
 	require.Equal(t, "1 message", counted(1, "message"))
 }
