@@ -288,6 +288,7 @@ func (c *console) replayDead(ctx context.Context, r *http.Request, _ account, do
 		}
 		alone, why = alone+1, left
 		if err != nil {
+			more = true // those behind it were not tried
 			break
 		}
 	}

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"html"
 	"net/http"
@@ -454,6 +455,24 @@ func TestDeadLettersAndTheirReplay(t *testing.T) {
 		require.Equal(t, 404, o.get("ops", "/dead/replay?sender="+o.sender+"&id=nobody").StatusCode)
 		o.balanced()
 	})
+}
+
+func TestAReplayThatBreaksOffSaysThatThereIsMore(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, redistest.Embedded(t))
+	for i := range 3 {
+		o.put(fmt.Sprint("m", i), "archived")
+	}
+	replay, begun := o.server.api.Replay, 0
+	o.server.api.Replay = func(ctx context.Context, rec ledger.Record) error {
+		if begun++; begun == 2 {
+			return errors.New("away")
+		}
+		return replay(ctx, rec)
+	}
+	said := o.follow("ops", o.post("ops", "/dead/replay", url.Values{"sender": {o.sender}}))
+	require.Equal(t, "1 dead letter sent again. 1 left alone: Redis did not answer. There are more: repeat it.", said)
+	require.Equal(t, 2, begun)
 }
 
 // clockPasses lets the clock of Redis move on by a millisecond or more.
