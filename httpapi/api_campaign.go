@@ -53,19 +53,13 @@ func (a *api) campaigns() {
 		if err := in.from(&begin); err != nil {
 			return nil, err
 		}
-		var all []ledger.Campaign
-		for _, s := range senders {
-			some, err := a.Ledger.Campaigns(ctx, s)
-			if err != nil {
-				return nil, err
-			}
-			for _, c := range some {
-				if (in.Status == "" || in.Status == string(c.Status)) && (begin.ID == "" || begin.compare(positionOf(c)) < 0) {
-					all = append(all, c)
-				}
-			}
+		all, err := a.campaignsOf(ctx, senders)
+		if err != nil {
+			return nil, err
 		}
-		slices.SortFunc(all, func(x, y ledger.Campaign) int { return positionOf(x).compare(positionOf(y)) })
+		all = slices.DeleteFunc(all, func(c ledger.Campaign) bool {
+			return in.Status != "" && in.Status != string(c.Status) || begin.ID != "" && begin.compare(positionOf(c)) >= 0
+		})
 		out := page[view.Campaign]{Items: []view.Campaign{}}
 		for i, c := range all {
 			if i == in.Limit {
@@ -150,6 +144,20 @@ func (a *api) campaigns() {
 	})
 }
 
+// campaignsOf reads the campaigns of these senders, newest first.
+func (a *api) campaignsOf(ctx context.Context, senders []string) ([]ledger.Campaign, error) {
+	var all []ledger.Campaign
+	for _, s := range senders {
+		some, err := a.Ledger.Campaigns(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	slices.SortFunc(all, func(x, y ledger.Campaign) int { return positionOf(x).compare(positionOf(y)) })
+	return all, nil
+}
+
 func positionOf(c ledger.Campaign) campaignPosition {
 	return campaignPosition{At: c.CreatedAt.UnixMilli(), Sender: c.Sender, ID: c.ID}
 }
@@ -165,14 +173,20 @@ func (a *api) steer(ctx context.Context, ref CampaignRef, event message.Campaign
 	if err != nil {
 		return nil, err
 	}
-	by := visitOf(ctx).key.name()
-	if by == ledger.ByTemplate { // which would be resumed by itself
-		by = "key " + by
-	}
+	by := steererName("key", visitOf(ctx).key.name())
 	if _, err := a.Ledger.SteerCampaign(ctx, c.Sender, c.ID, event, reason, by); err != nil {
 		return nil, err
 	}
 	return a.shown(ctx, CampaignRef{ID: c.ID, Sender: c.Sender})
+}
+
+// steererName is who pauses or cancels, as the ledger notes it: a key or a user who is called like ByTemplate is told apart, as what that
+// paused goes on by itself.
+func steererName(kind, name string) string {
+	if name == ledger.ByTemplate {
+		return kind + " " + name
+	}
+	return name
 }
 
 func (a *api) shown(ctx context.Context, ref CampaignRef) (*reply[view.Campaign], error) {
@@ -198,17 +212,9 @@ func (a *api) findCampaign(ctx context.Context, ref CampaignRef) (ledger.Campaig
 	if err != nil {
 		return ledger.Campaign{}, err
 	}
-	var found []ledger.Campaign
-	var owners []string
-	for _, s := range senders {
-		c, err := a.Ledger.GetCampaign(ctx, s, ref.ID)
-		switch {
-		case errors.Is(err, ledger.ErrNoCampaign):
-		case err != nil:
-			return ledger.Campaign{}, err
-		default:
-			found, owners = append(found, c), append(owners, s)
-		}
+	found, owners, err := a.Ledger.CampaignAmong(ctx, senders, ref.ID)
+	if err != nil {
+		return ledger.Campaign{}, err
 	}
 	switch len(found) {
 	case 0:

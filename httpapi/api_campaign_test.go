@@ -561,3 +561,15 @@ func TestAReportThatBreaksOff(t *testing.T) {
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, res.StatusCode, 500)
 }
+
+// As with a user of that name: see TestAUserWhoIsCalledTemplate.
+func TestAKeyThatIsCalledTemplate(t *testing.T) {
+	t.Parallel()
+	const key = "template-key-0123456789abcdef"
+	c := newCounter(t, redistest.Embedded(t), func(o *Options) { o.API.Keys = append(o.API.Keys, APIKey{Name: ledger.ByTemplate, Key: key}) })
+	got, _ := c.create(c.settings("spring", `,"rate":0.02`), people(3))
+	require.Equal(t, http.StatusAccepted, got.StatusCode, got.text)
+	got, v := c.ask("POST", "/v1/campaigns/spring/pause", "", header("Authorization", "Bearer "+key))
+	require.Equal(t, http.StatusOK, got.StatusCode, got.text)
+	require.Equal(t, "key template", v["by"])
+}

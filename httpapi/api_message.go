@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"net/http"
 	"strings"
 
@@ -136,17 +135,9 @@ func (a *api) find(ctx context.Context, q MessageRef) (ledger.Record, error) {
 	if err != nil {
 		return ledger.Record{}, err
 	}
-	var found []ledger.Record
-	var owners []string
-	for _, s := range senders {
-		rec, err := a.Ledger.Find(ctx, s, q.ID)
-		switch {
-		case errors.Is(err, ledger.ErrNotFound):
-		case err != nil:
-			return ledger.Record{}, err
-		default:
-			found, owners = append(found, rec), append(owners, s)
-		}
+	found, owners, err := a.Ledger.FindAmong(ctx, senders, q.ID)
+	if err != nil {
+		return ledger.Record{}, err
 	}
 	switch len(found) {
 	case 0:

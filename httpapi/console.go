@@ -44,30 +44,25 @@ func isConsole(path string) bool {
 // console is our own pages: what asynqmon cannot show. They are made here, as plain HTML, and work without scripts; one small script brings
 // what has changed since. They do nothing that the commands and the REST API do not do, too.
 type console struct {
-	api       *api // whose functions they share
-	campaigns CampaignDesk
-	sessions  *sessions
-	audit     *audit
-	html      *template.Template
-	readOnly  bool
-	now       func() time.Time
-	log       *zap.Logger
+	api      *api // whose functions they share
+	sessions *sessions
+	audit    *audit
+	html     *template.Template
+	readOnly bool
+	now      func() time.Time
+	log      *zap.Logger
 }
 
 // newConsole is the handler for the pages.
 func newConsole(opts Options, pages pages, sessions *sessions, audit *audit, api *api) http.Handler {
-	c := &console{
-		api: api, campaigns: opts.Campaigns, sessions: sessions, audit: audit, html: pages.html, readOnly: opts.UIReadOnly, now: opts.Now, log: opts.Log,
-	}
+	c := &console{api: api, sessions: sessions, audit: audit, html: pages.html, readOnly: opts.UIReadOnly, now: opts.Now, log: opts.Log}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", c.page("senders", c.sendersPage))
 	mux.HandleFunc("POST /senders/{name}/release", c.form(releasesSender, c.releaseSender))
 	mux.HandleFunc("POST /templates/{id}/release", c.form(releasesTemplate, c.releaseTemplate))
-	if c.campaigns != nil {
-		mux.HandleFunc("GET /campaigns", c.page("campaigns", c.campaignsPage))
-		mux.HandleFunc("GET /campaigns/{sender}/{id}", c.page("campaign", c.campaignPage))
-		mux.HandleFunc("POST /campaigns/{sender}/{id}/{event}", c.form(steersCampaign, c.steerCampaign))
-	}
+	mux.HandleFunc("GET /campaigns", c.page("campaigns", c.campaignsPage))
+	mux.HandleFunc("GET /campaigns/{sender}/{id}", c.page("campaign", c.campaignPage))
+	mux.HandleFunc("POST /campaigns/{sender}/{id}/{event}", c.form(steersCampaign, c.steerCampaign))
 	mux.HandleFunc("GET /dead", c.page("dead", c.deadPage))
 	mux.HandleFunc("GET /dead/replay", c.page("replay", c.replayPage))
 	mux.HandleFunc("POST /dead/replay", c.form(replaysDead, c.replayDead))
@@ -93,7 +88,6 @@ type consoleData struct {
 	Failed bool   // and that it was nothing good
 	Live   bool   // changes by itself
 	Now    time.Time
-	Has    struct{ Campaigns bool }
 	Body   any
 }
 
@@ -133,9 +127,7 @@ func (c *console) page(name string, show func(r *http.Request, d *consoleData) e
 }
 
 func (c *console) data(got session, a account) consoleData {
-	d := consoleData{User: a.name, Role: a.role, Acts: a.role == RoleAdmin && !c.readOnly, Token: c.sessions.formToken(got), Now: c.now()}
-	d.Has.Campaigns = c.campaigns != nil
-	return d
+	return consoleData{User: a.name, Role: a.role, Acts: a.role == RoleAdmin && !c.readOnly, Token: c.sessions.formToken(got), Now: c.now()}
 }
 
 func (c *console) send(w http.ResponseWriter, status int, d consoleData) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
@@ -16,55 +15,33 @@ import (
 // maxShownCampaigns is how many campaigns the page lists, the newest.
 const maxShownCampaigns = 200
 
-// CampaignDesk is what our pages need of campaigns.
-type CampaignDesk interface {
-	// List tells of all campaigns of a sender, in any order.
-	List(ctx context.Context, sender string) ([]ShownCampaign, error)
-	// Show tells of one; ledger.ErrNoCampaign if there is none.
-	Show(ctx context.Context, sender, id string) (ShownCampaign, error)
-	// Steer pauses, resumes or cancels one. Its errors are those of Ledger.SteerCampaign.
-	Steer(ctx context.Context, sender, id string, event message.CampaignEvent, why, by string) (message.CampaignStatus, error)
-}
-
-// ShownCampaign is a campaign as the pages show it.
-type ShownCampaign struct {
-	ID, Sender, Template  string
-	Status                message.CampaignStatus
-	Reason                string // why it is paused or was cancelled
-	Priority              message.Priority
-	Rows, Rejected, Done  int64
-	Counts                map[message.Status]int64
-	Rate, RateLimit       float64 // rows done per second now; and at most, 0 for the sender's rate
-	Window                string  // when messages may go, empty for always
-	Start, Expires, Ended time.Time
-	Created               time.Time
-	End                   time.Time // expected; zero: unknown, or over
-}
+// shownCampaign is a campaign as the pages show it.
+type shownCampaign struct{ view.Campaign }
 
 // Percent is how far it has come.
-func (s ShownCampaign) Percent() int {
-	if s.Rows == 0 {
+func (s shownCampaign) Percent() int {
+	if s.Accepted == 0 {
 		return 0
 	}
-	return int(s.Done * 100 / s.Rows)
+	return int(s.Done * 100 / s.Accepted)
 }
 
 // May says whether an event can happen to it now.
-func (s ShownCampaign) May(event string) bool {
+func (s shownCampaign) May(event string) bool {
 	_, ok := s.Status.After(message.CampaignEvent(event))
 	return ok
 }
 
 // Bars are its rows by what became of them, as wide as their share of 100.
-func (s ShownCampaign) Bars() (bars []Bar) {
+func (s shownCampaign) Bars() (bars []Bar) {
 	left := 0.0
 	for _, group := range barGroups {
 		var n int64
 		for _, status := range group.statuses {
 			n += s.Counts[status]
 		}
-		if n > 0 && s.Rows > 0 {
-			width := float64(n) * 100 / float64(s.Rows)
+		if n > 0 && s.Accepted > 0 {
+			width := float64(n) * 100 / float64(s.Accepted)
 			bars = append(bars, Bar{Name: group.name, Label: group.label, Count: n, X: left, Width: width})
 			left += width
 		}
@@ -95,26 +72,36 @@ var barGroups = []struct {
 
 func (c *console) campaignsPage(r *http.Request, d *consoleData) error {
 	d.Title, d.Live = "Campaigns", true
-	var all []ShownCampaign
-	for _, s := range c.api.names() {
-		some, err := c.campaigns.List(r.Context(), s)
+	all, err := c.api.campaignsOf(r.Context(), c.api.names())
+	if err != nil {
+		return err
+	}
+	var shown []shownCampaign
+	for _, one := range all[:min(len(all), maxShownCampaigns)] {
+		v, err := c.api.campaignView(one)
 		if err != nil {
 			return err
 		}
-		all = append(all, some...)
+		shown = append(shown, shownCampaign{v})
 	}
-	slices.SortStableFunc(all, func(a, b ShownCampaign) int { return b.Created.Compare(a.Created) })
-	d.Body = all[:min(len(all), maxShownCampaigns)]
+	d.Body = shown
 	return nil
 }
 
 func (c *console) campaignPage(r *http.Request, d *consoleData) error {
 	d.Live = true
-	shown, err := c.campaigns.Show(r.Context(), r.PathValue("sender"), r.PathValue("id"))
+	if err := c.api.known(r.PathValue("sender")); err != nil {
+		return err
+	}
+	one, err := c.api.Ledger.GetCampaign(r.Context(), r.PathValue("sender"), r.PathValue("id"))
 	if err != nil {
 		return refusedCampaign(err)
 	}
-	d.Title, d.Body = "Campaign "+shown.ID, shown
+	v, err := c.api.campaignView(one)
+	if err != nil {
+		return err
+	}
+	d.Title, d.Body = "Campaign "+v.ID, shownCampaign{v}
 	return nil
 }
 
@@ -134,7 +121,7 @@ func (c *console) steerCampaign(ctx context.Context, r *http.Request, a account,
 	if err != nil {
 		return err
 	}
-	status, err := c.campaigns.Steer(ctx, r.PathValue("sender"), r.PathValue("id"), event, why, a.name)
+	status, err := c.api.Ledger.SteerCampaign(ctx, r.PathValue("sender"), r.PathValue("id"), event, why, steererName("user", a.name))
 	if err != nil {
 		return refusedCampaign(err)
 	}
@@ -153,6 +140,3 @@ func refusedCampaign(err error) error {
 	}
 	return err
 }
-
-// stamp is a time for the page's functions.
-func stamp(t time.Time) view.Stamp { return view.Stamp(t) }

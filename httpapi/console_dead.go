@@ -288,15 +288,16 @@ func (c *console) replayDead(ctx context.Context, r *http.Request, _ account, do
 		}
 		alone, why = alone+1, left
 		if err != nil {
+			more = true // those behind it were not tried
 			break
 		}
 	}
 	done.said = counted(int64(replayed), "dead letter") + " sent again."
 	if alone > 0 {
-		done.said = joinTexts(done.said, fmt.Sprintf("%s left alone: %s.", thousands(int64(alone)), why))
+		done.said = joinTexts(done.said, fmt.Sprintf("%s left alone: %s.", view.Thousands(alone), why))
 	}
 	if doubts > 0 {
-		done.said = joinTexts(done.said, thousands(int64(doubts))+" in doubt left alone.")
+		done.said = joinTexts(done.said, view.Thousands(doubts)+" in doubt left alone.")
 	}
 	if more {
 		done.said = joinTexts(done.said, "There are more: repeat it.")

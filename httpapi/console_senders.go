@@ -126,7 +126,7 @@ func counted(n int64, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}
-	return thousands(n) + " " + what + "s"
+	return view.Thousands(n) + " " + what + "s"
 }
 
 // ago tells for how long something has been so.

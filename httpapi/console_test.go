@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gupdispatch/gupdispatch/auditlog"
+	"github.com/gupdispatch/gupdispatch/campaign"
 	"github.com/gupdispatch/gupdispatch/gupshup"
 	"github.com/gupdispatch/gupdispatch/internal/redistest"
 	"github.com/gupdispatch/gupdispatch/ledger"
@@ -24,44 +25,15 @@ import (
 	"github.com/gupdispatch/gupdispatch/view"
 )
 
-// fakeCampaigns is one campaign of any sender.
-type fakeCampaigns struct {
-	shown ShownCampaign
-	asked []string
-	err   error
-}
-
-func (f *fakeCampaigns) List(_ context.Context, sender string) ([]ShownCampaign, error) {
-	if f.shown.Sender != sender {
-		return nil, nil
-	}
-	return []ShownCampaign{f.shown}, nil
-}
-
-func (f *fakeCampaigns) Show(_ context.Context, sender, id string) (ShownCampaign, error) {
-	if id != f.shown.ID || sender != f.shown.Sender {
-		return ShownCampaign{}, ledger.ErrNoCampaign
-	}
-	return f.shown, nil
-}
-
-func (f *fakeCampaigns) Steer(_ context.Context, sender, id string, e message.CampaignEvent, why, by string) (message.CampaignStatus, error) {
-	f.asked = append(f.asked, fmt.Sprint(sender, " ", id, " ", e, " ", why, " ", by))
-	return message.CampaignPaused, f.err
-}
-
 // office is a stand with our own pages.
-type office struct {
-	*stand
-	campaigns *fakeCampaigns
-}
+type office struct{ *stand }
 
-func newOffice(t *testing.T, rdb *redis.Client) *office {
+func newOffice(t *testing.T, rdb *redis.Client, more ...UIUser) *office {
 	t.Helper()
-	o := &office{campaigns: &fakeCampaigns{}}
 	sender := redistest.Sender()
 	h := newHouse(t, func(opts *Options) {
-		opts.Redis, opts.API, opts.Campaigns, opts.Now = rdb, deskOf(t, rdb, sender), o.campaigns, time.Now
+		opts.Redis, opts.API, opts.Now = rdb, deskOf(t, rdb, sender), time.Now
+		opts.UIUsers = append(opts.UIUsers, more...)
 		opts.SessionKey = []byte(strings.Repeat("k", minSessionKey))
 		books := opts.API.Ledger
 		opts.API.Sender = func(ctx context.Context, name string) (view.Sender, error) {
@@ -75,13 +47,41 @@ func newOffice(t *testing.T, rdb *redis.Client) *office {
 		}
 	})
 	h.client = rdb
-	o.stand = &stand{house: h, books: h.server.opts.API.Ledger, sender: sender, queue: message.Queue(sender, message.Default)}
-	o.in = map[string]func(*http.Request){"ops": h.as("ops"), "desk": h.as("desk")}
-	o.campaigns.shown = ShownCampaign{
-		ID: "spring", Sender: sender, Template: someTemplate, Status: message.CampaignRunning, Rows: 200, Done: 50, Rate: 12.34, Created: time.Now(),
-		Counts: map[message.Status]int64{message.Delivered: 40, message.Dead: 10, message.Queued: 150},
+	s := &stand{house: h, books: h.server.opts.API.Ledger, sender: sender, queue: message.Queue(sender, message.Default)}
+	s.in = map[string]func(*http.Request){"ops": h.as("ops"), "desk": h.as("desk")}
+	return &office{s}
+}
+
+// campaign takes in one of eight rows, of which the first four become messages: two are sent, one is a dead letter, one waits.
+func (o *office) campaign(id string) {
+	o.Helper()
+	d := campaign.Definition{
+		ID: id, Sender: o.sender, Template: someTemplate, Params: []string{"{name}"}, Rate: 0.5, Window: "00:00-23:59", Zone: "Asia/Kolkata",
 	}
-	return o
+	require.NoError(o, d.Normalise(time.Now()))
+	_, err := (&campaign.Intake{Ledger: o.books}).Take(o.Context(), d, campaign.File{In: strings.NewReader(people(8)), Format: campaign.CSV})
+	require.NoError(o, err)
+	q, form := ledger.Expansion{Sender: o.sender, ID: id, Rate: d.Rate}, campaign.NewForm(d)
+	for i := range 4 {
+		m, err := form.Message(campaign.Row{Line: int64(i + 2), To: fmt.Sprint(919800000000 + i), Values: []string{"Hello"}})
+		require.NoError(o, err)
+		q.Messages, q.Lines = append(q.Messages, m), append(q.Lines, m.ID)
+	}
+	_, moved, err := o.books.ExpandCampaign(o.Context(), q)
+	require.NoError(o, err)
+	require.False(o, moved)
+	for i := range 2 {
+		o.attempt(q.Messages[i].ID, ledger.Commit{Outcome: ledger.OutcomeSubmitted, Next: message.Submitted, MessageID: id + q.Messages[i].ID})
+	}
+	o.attempt(q.Messages[2].ID, died("1008"))
+}
+
+// stands is where a campaign stands by the ledger.
+func (o *office) stands(id string) ledger.Campaign {
+	o.Helper()
+	c, err := o.books.GetCampaign(o.Context(), o.sender, id)
+	require.NoError(o, err)
+	return c
 }
 
 // get reads a page. Nothing may be in it that a page must not tell or fetch.
@@ -227,6 +227,7 @@ func TestWhoMayAct(t *testing.T) {
 		o := newOffice(t, rdb)
 		o.put("dead", "archived")
 		o.put("waits", "pending")
+		o.campaign("spring")
 		_, err := o.books.SetHold(context.Background(), ledger.HoldRequest{Sender: o.sender, Reason: ledger.ReasonByHand, By: "ravi"})
 		require.NoError(t, err)
 		forms := map[string]url.Values{
@@ -265,7 +266,7 @@ func TestWhoMayAct(t *testing.T) {
 			require.Contains(t, res.text, "read-only")
 			o.server = acting
 		}
-		require.Empty(t, o.campaigns.asked)
+		require.Equal(t, message.CampaignRunning, o.stands("spring").Status)
 		require.Equal(t, message.Dead, o.status("dead"))
 		require.Equal(t, message.Queued, o.status("waits"))
 		all, err := o.books.Holds(context.Background(), o.sender)
@@ -289,45 +290,83 @@ func TestWhoMayAct(t *testing.T) {
 
 func TestCampaignsOnThePages(t *testing.T) {
 	t.Parallel()
-	o := newOffice(t, redistest.Embedded(t))
-	list := o.get("desk", "/campaigns").text
-	require.Contains(t, list, `href="/campaigns/`+o.sender+`/spring"`)
-	require.Contains(t, list, "50 of 200")
-	require.Contains(t, list, `<rect class="delivered" x="0" y="0" width="20" height="4">`)
-	require.Contains(t, list, `<rect class="dead" x="20" y="0" width="5" height="4">`)
-	one := "/campaigns/" + o.sender + "/spring"
-	page := o.get("ops", one).text
-	require.Contains(t, page, one+`/pause"`)
-	require.Contains(t, page, one+`/cancel"`)
-	require.NotContains(t, page, one+`/resume"`, "it runs")
-	require.Contains(t, page, "25 %")
-	require.NotContains(t, o.get("desk", one).text, "/pause")
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		o := newOffice(t, rdb)
+		require.Contains(t, o.get("desk", "/campaigns").text, "There are none.")
+		o.campaign("spring")
+		list := o.get("desk", "/campaigns").text
+		require.Contains(t, list, `href="/campaigns/`+o.sender+`/spring"`)
+		require.Contains(t, list, "3 of 8")
+		require.Contains(t, list, `<rect class="taken" x="0" y="0" width="25" height="4">`)
+		require.Contains(t, list, `<rect class="dead" x="25" y="0" width="12.5" height="4">`)
+		one := "/campaigns/" + o.sender + "/spring"
+		page := o.get("ops", one).text
+		require.Contains(t, page, one+`/pause"`)
+		require.Contains(t, page, one+`/cancel"`)
+		require.NotContains(t, page, one+`/resume"`, "it runs")
+		for _, want := range []string{"37 %", "5 waiting", "0.5 per second", "00:00-23:59 Asia/Kolkata", "until about", someTemplate} {
+			require.Contains(t, page, want)
+		}
+		require.NotContains(t, page, "Ended")
+		require.NotContains(t, o.get("desk", one).text, "/pause")
 
-	require.Contains(t, o.follow("ops", o.post("ops", one+"/pause", url.Values{"here": {one}})), "The campaign spring is paused.")
-	require.Equal(t, http.StatusSeeOther, o.post("ops", one+"/cancel", url.Values{"reason": {" wrong text "}}).StatusCode)
-	require.Equal(t, []string{o.sender + " spring pause  ops", o.sender + " spring cancel wrong text ops"}, o.campaigns.asked)
-	require.Equal(t, "wrong text", o.noted().Detail)
-	require.Equal(t, 404, o.post("ops", one+"/explode", nil).StatusCode)
-	require.Equal(t, 422, o.post("ops", one+"/pause", url.Values{"reason": {strings.Repeat("x", 201)}}).StatusCode)
-	require.Equal(t, 404, o.post("ops", "/campaigns/nobody/spring/pause", nil).StatusCode)
-	require.Len(t, o.campaigns.asked, 2)
-	o.campaigns.err = &ledger.SteerError{Event: message.CampaignPause, Status: message.CampaignCompleted}
-	res := o.post("ops", one+"/pause", nil)
-	require.Equal(t, 409, res.StatusCode)
-	require.Contains(t, res.text, "completed")
-	o.campaigns.err = errors.New("away")
-	require.Equal(t, 503, o.post("ops", one+"/pause", nil).StatusCode)
+		require.Contains(t, o.follow("ops", o.post("ops", one+"/pause", url.Values{"here": {one}})), "The campaign spring is paused.")
+		require.Equal(t, "ops", o.stands("spring").By)
+		require.Contains(t, o.get("ops", one).text, one+`/resume"`)
+		require.Contains(t, o.follow("ops", o.post("ops", one+"/resume", url.Values{"here": {one}})), "The campaign spring is running.")
+		require.Equal(t, 422, o.post("ops", one+"/pause", url.Values{"reason": {strings.Repeat("x", 201)}}).StatusCode)
+		require.Equal(t, message.CampaignRunning, o.stands("spring").Status)
+		require.Equal(t, http.StatusSeeOther, o.post("ops", one+"/cancel", url.Values{"reason": {" wrong text "}}).StatusCode)
+		require.Equal(t, "wrong text", o.stands("spring").Reason)
+		require.Equal(t, "wrong text", o.noted().Detail)
+		page = o.get("ops", one).text
+		require.Contains(t, page, `<p class="note">wrong text</p>`)
+		require.Contains(t, page, "Ended")
+		res := o.post("ops", one+"/pause", nil)
+		require.Equal(t, 409, res.StatusCode)
+		require.Contains(t, res.text, "Not done: it is cancelled, and cannot pause.")
+		o.balanced()
+	})
+}
+
+func TestCampaignsThatThePagesDoNotFind(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, redistest.Embedded(t))
+	o.campaign("spring")
+	require.Equal(t, 404, o.post("ops", "/campaigns/"+o.sender+"/spring/explode", nil).StatusCode)
+	for _, path := range []string{o.sender + "/autumn", "nobody/spring"} {
+		require.Equal(t, 404, o.get("ops", "/campaigns/"+path).StatusCode, path)
+		require.Equal(t, 404, o.post("ops", "/campaigns/"+path+"/pause", nil).StatusCode, path)
+	}
+	require.Equal(t, message.CampaignRunning, o.stands("spring").Status)
+	// A key that is no campaign is the nearest to a Redis that fails in the middle.
+	require.NoError(t, o.client.Set(t.Context(), "gupdispatch:{"+o.sender+"}:c:broken", "x", 0).Err())
+	require.Equal(t, 503, o.post("ops", "/campaigns/"+o.sender+"/broken/pause", nil).StatusCode)
 	require.Equal(t, auditlog.Failed, o.noted().Outcome)
-	require.Equal(t, 404, o.get("ops", "/campaigns/"+o.sender+"/autumn").StatusCode)
+}
+
+// What a held template paused goes on by itself. What a user paused does not, whatever their name.
+func TestAUserWhoIsCalledTemplate(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		o := newOffice(t, rdb, UIUser{Name: ledger.ByTemplate, Password: adminPassword, Role: RoleAdmin})
+		o.in[ledger.ByTemplate] = cookie(o.logIn(ledger.ByTemplate, adminPassword, "").session())
+		o.campaign("spring")
+		require.Equal(t, http.StatusSeeOther, o.post(ledger.ByTemplate, "/campaigns/"+o.sender+"/spring/pause", nil).StatusCode)
+		require.Equal(t, "user template", o.stands("spring").By)
+		_, err := o.books.LookAtCampaigns(t.Context(), o.sender, "expander", time.Second)
+		require.NoError(t, err)
+		require.Equal(t, message.CampaignPaused, o.stands("spring").Status)
+	})
 }
 
 // Every state of a message has its place in the bars, and the bars are as long as the campaign.
 func TestBarsShowEveryRow(t *testing.T) {
 	t.Parallel()
-	s := ShownCampaign{Counts: map[message.Status]int64{}}
+	s := shownCampaign{view.Campaign{Counts: map[message.Status]int64{}}}
 	for i, status := range message.Statuses {
 		s.Counts[status] = int64(i + 1)
-		s.Rows += int64(i + 1)
+		s.Accepted += int64(i + 1)
 	}
 	var rows int64
 	end := 0.0
@@ -335,9 +374,9 @@ func TestBarsShowEveryRow(t *testing.T) {
 		require.InDelta(t, end, b.X, 1e-9)
 		end, rows = b.X+b.Width, rows+b.Count
 	}
-	require.Equal(t, s.Rows, rows)
+	require.Equal(t, s.Accepted, rows)
 	require.InDelta(t, 100, end, 1e-9)
-	require.Empty(t, ShownCampaign{}.Bars())
+	require.Empty(t, shownCampaign{}.Bars())
 }
 
 func TestDeadLettersAndTheirReplay(t *testing.T) {
@@ -416,6 +455,24 @@ func TestDeadLettersAndTheirReplay(t *testing.T) {
 		require.Equal(t, 404, o.get("ops", "/dead/replay?sender="+o.sender+"&id=nobody").StatusCode)
 		o.balanced()
 	})
+}
+
+func TestAReplayThatBreaksOffSaysThatThereIsMore(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, redistest.Embedded(t))
+	for i := range 3 {
+		o.put(fmt.Sprint("m", i), "archived")
+	}
+	replay, begun := o.server.api.Replay, 0
+	o.server.api.Replay = func(ctx context.Context, rec ledger.Record) error {
+		if begun++; begun == 2 {
+			return errors.New("away")
+		}
+		return replay(ctx, rec)
+	}
+	said := o.follow("ops", o.post("ops", "/dead/replay", url.Values{"sender": {o.sender}}))
+	require.Equal(t, "1 dead letter sent again. 1 left alone: Redis did not answer. There are more: repeat it.", said)
+	require.Equal(t, 2, begun)
 }
 
 // clockPasses lets the clock of Redis move on by a millisecond or more.
@@ -497,7 +554,7 @@ func TestPagesWithoutRedis(t *testing.T) {
 	h := newHouse(t, nil)
 	in := h.as("ops")
 	h.redis.SetError("away")
-	for _, target := range []string{"/", "/dead", "/message?id=m", "/audit-log"} {
+	for _, target := range []string{"/", "/campaigns", "/campaigns/demo/spring", "/dead", "/message?id=m", "/audit-log"} {
 		res := h.do("GET", target, nil, in)
 		require.Equal(t, http.StatusServiceUnavailable, res.StatusCode, target)
 		require.Contains(t, res.text, "Redis did not answer", target)
@@ -516,6 +573,6 @@ func TestTimesForPeople(t *testing.T) {
 	require.Equal(t, "-", timeOfDay(now, view.Stamp{}))
 	require.Equal(t, "11:00:00", timeOfDay(now, view.Stamp(now.Add(-time.Hour))))
 	require.Equal(t, "28 Feb 2026 12:00", timeOfDay(now, view.Stamp(now.AddDate(0, 0, -1))))
-	require.Equal(t, "1,234,567", thousands(1234567))
+	require.Equal(t, "1,234,567", view.Thousands(1234567))
 	require.Equal(t, "1 message", counted(1, "message"))
 }

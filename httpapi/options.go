@@ -72,9 +72,6 @@ type Options struct {
 	// stand on the same.
 	API *API
 
-	// Campaigns is what the pages need of campaigns; nil leaves them out.
-	Campaigns CampaignDesk
-
 	// TLSCert and TLSKey are the files of the certificate, with its chain, and of its key. They
 	// are read again when they change. Empty: plain HTTP.
 	TLSCert, TLSKey string

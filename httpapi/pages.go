@@ -8,6 +8,8 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+
+	"github.com/gupdispatch/gupdispatch/view"
 )
 
 //go:embed page
@@ -30,9 +32,9 @@ type pageData struct {
 
 func loadPages() (pages, error) {
 	html, err := template.New("").Funcs(template.FuncMap{
-		"ago": ago, "clock": timeOfDay, "thousands": thousands, "counted": counted, "stamp": stamp, "address": messageAddress,
+		"ago": ago, "clock": timeOfDay, "thousands": view.Thousands[int64], "counted": counted, "address": messageAddress,
 		"rate":         func(v float64) string { return strconv.FormatFloat(math.Round(v*10)/10, 'f', -1, 64) },
-		"thousandsInt": func(n int) string { return thousands(int64(n)) }, "sub": func(a, b int) int { return a - b },
+		"thousandsInt": view.Thousands[int], "sub": func(a, b int) int { return a - b },
 		"nothing": func() map[string]string { return nil },
 		"list":    func(items ...any) []any { return items },
 	}).ParseFS(pageFiles, "page/*.html")
@@ -40,18 +42,6 @@ func loadPages() (pages, error) {
 		return pages{}, fmt.Errorf("parse the pages: %w", err)
 	}
 	return pages{html: html, bar: html.Lookup("bar")}, nil
-}
-
-// thousands writes a number with commas.
-func thousands(n int64) string {
-	if n < 0 {
-		return "-" + thousands(-n)
-	}
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }
 
 func (p pages) send(w http.ResponseWriter, status int, name string, data pageData) {

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"net/http"
@@ -96,13 +97,16 @@ func (u *ui) look(w http.ResponseWriter, r *http.Request, a account) {
 
 // act serves everything else, and notes it, refused or not: who, what and how it ended, never the body.
 func (u *ui) act(w http.ResponseWriter, r *http.Request, a account) {
-	out := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
+	out := &seenWriter{ResponseWriter: w}
 	d, known := readDeed(r.Method, r.URL.Path)
 	done := deedNote{action: d.action(), target: d.target()}
 	if !known {
 		done = deedNote{action: "ui.unknown", target: r.Method + " " + maskNumbers(r.URL.Path)}
 	}
-	defer func() { u.audit.note(r, a, done.action, done.target, out.status, done.detail) }()
+	// Every deed is answered, unless it panics: then nobody knows whether it was done.
+	defer func() {
+		u.audit.note(r, a, done.action, done.target, cmp.Or(out.status, http.StatusInternalServerError), done.detail)
+	}()
 	refused := func(status int, text string) {
 		done.detail = text
 		say(out, r, status, text)
@@ -209,18 +213,3 @@ func (u *ui) demandLogin(w http.ResponseWriter, r *http.Request) {
 }
 
 func isRead(method string) bool { return method == http.MethodGet || method == http.MethodHead }
-
-// statusRecorder remembers the status of an answer for the log.
-type statusRecorder struct {
-	http.ResponseWriter
-	status int
-}
-
-// WriteHeader notes the status and passes it on.
-func (s *statusRecorder) WriteHeader(status int) {
-	s.status = status
-	s.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (s *statusRecorder) Unwrap() http.ResponseWriter { return s.ResponseWriter }

@@ -19,6 +19,16 @@ import (
 
 const runPath = "/ui/api/queues/" + queue + "/archived_tasks/m-1:1:run"
 
+func TestADeedThatPanicsIsNotNotedAsDone(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(o *Options) { o.KeepPaused = func(context.Context, string) (bool, error) { panic("keep") } })
+	in := h.as("ops")
+	require.Panics(t, func() { h.do(http.MethodPost, "/ui/api/queues/"+queue+":pause", nil, in) })
+	noted := h.log.FilterMessage("ui.action").FilterField(zap.String("action", "queue.pause")).All()
+	require.Len(t, noted, 1)
+	require.Equal(t, "failed", noted[0].ContextMap()["outcome"])
+}
+
 func TestAdminRunsArchivedTask(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, nil)

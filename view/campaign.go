@@ -96,8 +96,8 @@ func roughly(d time.Duration) string {
 
 // Thousands is a count with commas.
 func Thousands[N int | int64 | uint64](n N) string {
-	s := strconv.FormatUint(uint64(n), 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
 		s = s[:i] + "," + s[i:]
 	}
 	return s

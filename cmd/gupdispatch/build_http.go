@@ -43,7 +43,6 @@ func (a *app) httpServer(d door, registry *prometheus.Registry) (*httpapi.Server
 		if err != nil {
 			return nil, err
 		}
-		opts.Campaigns = campaignDesk{a}
 		opts.API, opts.TLSCert, opts.TLSKey = api, a.cfg.HTTP.TLSCert, a.cfg.HTTP.TLSKey
 		callbacks, err := a.callbacks(registry)
 		if err != nil {

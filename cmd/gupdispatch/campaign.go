@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -43,17 +42,9 @@ func (a *app) findCampaign(ctx context.Context, id, sender string) (ledger.Campa
 	if err != nil {
 		return ledger.Campaign{}, err
 	}
-	var found []ledger.Campaign
-	var owners []string
-	for _, s := range senders {
-		c, err := a.ledger.GetCampaign(ctx, s, id)
-		switch {
-		case errors.Is(err, ledger.ErrNoCampaign):
-		case err != nil:
-			return ledger.Campaign{}, err
-		default:
-			found, owners = append(found, c), append(owners, s)
-		}
+	found, owners, err := a.ledger.CampaignAmong(ctx, senders, id)
+	if err != nil {
+		return ledger.Campaign{}, err
 	}
 	switch len(found) {
 	case 0:

@@ -25,19 +25,16 @@ func newCampaignListCommand(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "List campaigns, oldest first", Args: exactly(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {
-			a, err := e.open(c.Context())
-			if err != nil {
-				return err
-			}
-			defer a.close()
-			views, err := a.campaignViews(c.Context(), sender)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return e.printJSON(views)
-			}
-			return e.campaignTable(views)
+			return e.forSenders(c.Context(), sender, func(a *app, senders []string) error {
+				views, err := a.campaignViews(c.Context(), senders)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return e.printJSON(views)
+				}
+				return e.campaignTable(views)
+			})
 		},
 	}
 	senderFlag(c, &sender, "only this sender's")
@@ -45,11 +42,7 @@ func newCampaignListCommand(e *env) *cobra.Command {
 	return c
 }
 
-func (a *app) campaignViews(ctx context.Context, sender string) ([]view.Campaign, error) {
-	senders, err := a.senders(sender)
-	if err != nil {
-		return nil, err
-	}
+func (a *app) campaignViews(ctx context.Context, senders []string) ([]view.Campaign, error) {
 	views := []view.Campaign{}
 	for _, s := range senders {
 		all, err := a.ledger.Campaigns(ctx, s)

@@ -125,24 +125,12 @@ func newDeadShowCommand(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use: "show ID", Short: "Tell the story of a dead letter", Args: exactly(1, "the id of a dead letter"),
 		RunE: func(c *cobra.Command, args []string) error {
-			a, err := e.open(c.Context())
-			if err != nil {
-				return err
-			}
-			defer a.close()
-			rec, err := a.find(c.Context(), args[0], sender)
-			if err != nil {
-				return err
-			}
-			if rec.Status != message.Dead {
-				return fmt.Errorf("message %s is %s, not a dead letter: `gupdispatch message show` tells its story", rec.ID, rec.Status)
-			}
-			shown := view.MessageOf(rec, reveal)
-			if asJSON {
-				return e.printJSON(shown)
-			}
-			tellStory(e.stdout, shown)
-			return nil
+			return e.oneMessage(c.Context(), args[0], sender, func(_ *app, rec ledger.Record) error {
+				if rec.Status != message.Dead {
+					return fmt.Errorf("message %s is %s, not a dead letter: `gupdispatch message show` tells its story", rec.ID, rec.Status)
+				}
+				return e.showMessage(view.MessageOf(rec, reveal), asJSON)
+			})
 		},
 	}
 	senderFlag(c, &sender, "the sender, where several use one id")

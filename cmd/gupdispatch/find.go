@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -17,17 +16,9 @@ func (a *app) find(ctx context.Context, id, sender string) (ledger.Record, error
 	if err != nil {
 		return ledger.Record{}, err
 	}
-	var found []ledger.Record
-	var owners []string
-	for _, s := range senders {
-		rec, err := a.ledger.Find(ctx, s, id)
-		switch {
-		case errors.Is(err, ledger.ErrNotFound):
-		case err != nil:
-			return ledger.Record{}, err
-		default:
-			found, owners = append(found, rec), append(owners, s)
-		}
+	found, owners, err := a.ledger.FindAmong(ctx, senders, id)
+	if err != nil {
+		return ledger.Record{}, err
 	}
 	switch len(found) {
 	case 0:
@@ -37,6 +28,20 @@ func (a *app) find(ctx context.Context, id, sender string) (ledger.Record, error
 		return found[0], nil
 	}
 	return ledger.Record{}, fmt.Errorf("the senders %s each have a message %q: choose one with --sender", strings.Join(owners, ", "), id)
+}
+
+// oneMessage is how a command about one message begins.
+func (e *env) oneMessage(ctx context.Context, id, sender string, do func(*app, ledger.Record) error) error {
+	a, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	rec, err := a.find(ctx, id, sender)
+	if err != nil {
+		return err
+	}
+	return do(a, rec)
 }
 
 func days(l config.Ledger) string { return fmt.Sprintf("%.3gd", l.Retention.Hours()/24) }

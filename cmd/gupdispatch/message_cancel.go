@@ -25,26 +25,19 @@ func newMessageCancelCommand(e *env) *cobra.Command {
 		Long: "Take a message back, as long as it is queued: waiting for its turn, its time, its retry, or behind a hold. Once it is cancelled\n" +
 			"it is not sent any more. A message whose earlier attempt is in doubt may have arrived all the same; a callback then says so.",
 		RunE: func(c *cobra.Command, args []string) error {
-			a, err := e.open(c.Context())
-			if err != nil {
-				return err
-			}
-			defer a.close()
-			rec, err := a.find(c.Context(), args[0], sender)
-			if err != nil {
-				return err
-			}
-			err = a.ledger.Cancel(c.Context(), rec.Sender, rec.ID)
-			var late *ledger.TooLateError
-			switch {
-			case errors.As(err, &late):
-				return fmt.Errorf("not cancelled: %w", late)
-			case err != nil:
-				return fmt.Errorf("not known whether it is cancelled, repeating the command is safe: %w", err)
-			case asJSON:
-				return e.printJSON(cancelled{ID: rec.ID, Sender: rec.Sender, Status: message.Cancelled})
-			}
-			return e.say("message %s of sender %s cancelled", rec.ID, rec.Sender)
+			return e.oneMessage(c.Context(), args[0], sender, func(a *app, rec ledger.Record) error {
+				err := a.ledger.Cancel(c.Context(), rec.Sender, rec.ID)
+				var late *ledger.TooLateError
+				switch {
+				case errors.As(err, &late):
+					return fmt.Errorf("not cancelled: %w", late)
+				case err != nil:
+					return fmt.Errorf("not known whether it is cancelled, repeating the command is safe: %w", err)
+				case asJSON:
+					return e.printJSON(cancelled{ID: rec.ID, Sender: rec.Sender, Status: message.Cancelled})
+				}
+				return e.say("message %s of sender %s cancelled", rec.ID, rec.Sender)
+			})
 		},
 	}
 	senderFlag(c, &sender, "the sender, where several use one id")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
 	"github.com/gupdispatch/gupdispatch/view"
 	"github.com/gupdispatch/gupdispatch/worker"
@@ -23,27 +24,23 @@ func newMessageShowCommand(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use: "show ID", Short: "Tell the story of a message", Args: exactly(1, "the id of a message, ours or Gupshup's messageId"),
 		RunE: func(c *cobra.Command, args []string) error {
-			a, err := e.open(c.Context())
-			if err != nil {
-				return err
-			}
-			defer a.close()
-			rec, err := a.find(c.Context(), args[0], sender)
-			if err != nil {
-				return err
-			}
-			shown := view.MessageOf(rec, reveal)
-			if asJSON {
-				return e.printJSON(shown)
-			}
-			tellStory(e.stdout, shown)
-			return nil
+			return e.oneMessage(c.Context(), args[0], sender, func(_ *app, rec ledger.Record) error {
+				return e.showMessage(view.MessageOf(rec, reveal), asJSON)
+			})
 		},
 	}
 	senderFlag(c, &sender, "the sender, where several use one id")
 	c.Flags().BoolVar(&reveal, "reveal", false, "show the whole phone number")
 	jsonFlag(c, &asJSON)
 	return c
+}
+
+func (e *env) showMessage(v view.Message, asJSON bool) error {
+	if asJSON {
+		return e.printJSON(v)
+	}
+	tellStory(e.stdout, v)
+	return nil
 }
 
 // tellStory prints a message for people, one event on a line.

@@ -54,25 +54,20 @@ func newReceiptsParkedCommand(e *env) *cobra.Command {
 			if limit < 1 || limit > mostParked {
 				return usagef("--limit %d is not possible: write a number from 1 to %d", limit, mostParked)
 			}
-			a, err := e.open(c.Context())
-			if err != nil {
-				return err
-			}
-			defer a.close()
-			senders, err := a.senders(sender)
-			if err != nil {
-				return err
-			}
-			views := make([]hearingView, len(senders))
-			for i, name := range senders {
-				if views[i], err = a.hearing(c.Context(), name, limit, reveal); err != nil {
-					return err
+			return e.forSenders(c.Context(), sender, func(a *app, senders []string) error {
+				views := make([]hearingView, len(senders))
+				for i, name := range senders {
+					v, err := a.hearing(c.Context(), name, limit, reveal)
+					if err != nil {
+						return err
+					}
+					views[i] = v
 				}
-			}
-			if asJSON {
-				return e.printJSON(views)
-			}
-			return e.tellParked(views)
+				if asJSON {
+					return e.printJSON(views)
+				}
+				return e.tellParked(views)
+			})
 		},
 	}
 	senderFlag(c, &sender, "only this sender's")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,6 +39,34 @@ func (a *app) theSender(name string) (config.Sender, error) {
 	}
 	s, _ := a.cfg.Sender(names[0])
 	return s, nil
+}
+
+// forSender is how a command that changes something of one sender begins.
+func (e *env) forSender(ctx context.Context, name string, do func(a *app, s config.Sender) error) error {
+	a, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	s, err := a.theSender(name)
+	if err != nil {
+		return err
+	}
+	return do(a, s)
+}
+
+// forSenders is how a command about one sender, or all, begins.
+func (e *env) forSenders(ctx context.Context, name string, do func(a *app, senders []string) error) error {
+	a, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	senders, err := a.senders(name)
+	if err != nil {
+		return err
+	}
+	return do(a, senders)
 }
 
 // someNumbers demands numbers as arguments.
@@ -174,20 +203,13 @@ type unsuppressed struct {
 
 // changeList opens the app, reads the numbers as the sender's region does, and acts.
 func (e *env) changeList(c *cobra.Command, sender string, args []string, act func(a *app, sender string, numbers []string) error) error {
-	a, err := e.open(c.Context())
-	if err != nil {
-		return err
-	}
-	defer a.close()
-	s, err := a.theSender(sender)
-	if err != nil {
-		return err
-	}
-	numbers, err := numbersOf(args, s.DefaultRegion)
-	if err != nil {
-		return err
-	}
-	return act(a, s.Name, numbers)
+	return e.forSender(c.Context(), sender, func(a *app, s config.Sender) error {
+		numbers, err := numbersOf(args, s.DefaultRegion)
+		if err != nil {
+			return err
+		}
+		return act(a, s.Name, numbers)
+	})
 }
 
 // say prints a result for people.

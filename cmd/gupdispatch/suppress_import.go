@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gupdispatch/gupdispatch/config"
 	"github.com/gupdispatch/gupdispatch/ledger"
 )
 
@@ -20,20 +21,13 @@ func newSuppressImportCommand(e *env) *cobra.Command {
 			"and the exit code is 1. Importing a file again does no harm.\n" + suppressRules,
 		Example: "  gupdispatch suppress import opted-out.csv --sender shop --dry-run",
 		RunE: func(c *cobra.Command, args []string) error {
-			a, err := e.open(c.Context())
-			if err != nil {
-				return err
-			}
-			defer a.close()
-			s, err := a.theSender(sender)
-			if err != nil {
-				return err
-			}
-			i := importing{app: a, sender: s.Name, rows: suppressionRows{region: s.DefaultRegion, now: e.now}, dryRun: dryRun}
-			if err := i.file(c.Context(), args[0]); err != nil {
-				return err
-			}
-			return i.end(asJSON)
+			return e.forSender(c.Context(), sender, func(a *app, s config.Sender) error {
+				i := importing{app: a, sender: s.Name, rows: suppressionRows{region: s.DefaultRegion, now: e.now}, dryRun: dryRun}
+				if err := i.file(c.Context(), args[0]); err != nil {
+					return err
+				}
+				return i.end(asJSON)
+			})
 		},
 	}
 	senderFlag(c, &sender, "the sender that must not write; may be left out if there is only one")

@@ -18,36 +18,29 @@ func newSuppressListCommand(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "List the numbers that must not be written to", Args: exactly(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {
-			a, err := e.open(c.Context())
-			if err != nil {
+			return e.forSenders(c.Context(), sender, func(a *app, senders []string) error {
+				out := bufio.NewWriterSize(e.stdout, 64<<10)
+				array, table := jsonArray{w: out}, suppressionTable{w: out, width: longest(senders)}
+				add, end := table.add, table.end
+				if asJSON {
+					add, end = func(v view.Suppression) error { return array.add(v) }, array.end
+				}
+				n := 0
+				err := a.suppressions(c.Context(), senders, func(sender string, s ledger.Suppression) error {
+					n++
+					return add(view.SuppressionOf(sender, s, reveal))
+				})
+				if err == nil {
+					err = end()
+				}
+				if flushed := printed(out.Flush()); err == nil {
+					err = flushed
+				}
+				if err == nil && n == 0 {
+					e.note("no number is suppressed")
+				}
 				return err
-			}
-			defer a.close()
-			senders, err := a.senders(sender)
-			if err != nil {
-				return err
-			}
-			out := bufio.NewWriterSize(e.stdout, 64<<10)
-			array, table := jsonArray{w: out}, suppressionTable{w: out, width: longest(senders)}
-			add, end := table.add, table.end
-			if asJSON {
-				add, end = func(v view.Suppression) error { return array.add(v) }, array.end
-			}
-			n := 0
-			err = a.suppressions(c.Context(), senders, func(sender string, s ledger.Suppression) error {
-				n++
-				return add(view.SuppressionOf(sender, s, reveal))
 			})
-			if err == nil {
-				err = end()
-			}
-			if flushed := printed(out.Flush()); err == nil {
-				err = flushed
-			}
-			if err == nil && n == 0 {
-				e.note("no number is suppressed")
-			}
-			return err
 		},
 	}
 	senderFlag(c, &sender, "only this sender's")

@@ -3,10 +3,10 @@ package main
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/gupdispatch/gupdispatch/config"
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/view"
 )
@@ -24,21 +24,14 @@ func newTemplateHoldCommand(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := theTemplate(args[0]); err != nil {
-				return err
-			}
-			args[0] = strings.ToLower(args[0]) // as messages have it
-			a, err := e.open(c.Context())
+			id, err := theTemplate(args[0])
 			if err != nil {
 				return err
 			}
-			defer a.close()
-			s, err := a.theSender(sender)
-			if err != nil {
-				return err
-			}
-			q.Sender, q.Template = s.Name, args[0]
-			return a.holdTemplate(c, q, f.json)
+			return e.forSender(c.Context(), sender, func(a *app, s config.Sender) error {
+				q.Sender, q.Template = s.Name, id
+				return a.holdTemplate(c, q, f.json)
+			})
 		},
 	}
 	f.add(c)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -15,12 +16,12 @@ func newTemplateCommand(e *env) *cobra.Command {
 		newTemplateListCommand(e), newTemplateHoldCommand(e), newTemplateReleaseCommand(e))
 }
 
-// theTemplate checks a template's id. Gupshup's names of templates and Meta's numbers are no ids here.
-func theTemplate(id string) error {
+// theTemplate reads a template's id, as messages have it. Gupshup's names of templates and Meta's numbers are no ids here.
+func theTemplate(id string) (string, error) {
 	if (gupshup.Template{ID: id}).Validate() != nil {
-		return usagef("%q is not the id of a template: write its UUID at Gupshup, such as c6aecef6-bcb0-4fb1-8100-28c094e3bc6b", id)
+		return "", usagef("%q is not the id of a template: write its UUID at Gupshup, such as c6aecef6-bcb0-4fb1-8100-28c094e3bc6b", id)
 	}
-	return nil
+	return strings.ToLower(id), nil
 }
 
 func newTemplateListCommand(e *env) *cobra.Command {
@@ -29,29 +30,22 @@ func newTemplateListCommand(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "List the templates that are held", Args: exactly(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {
-			a, err := e.open(c.Context())
-			if err != nil {
-				return err
-			}
-			defer a.close()
-			senders, err := a.senders(sender)
-			if err != nil {
-				return err
-			}
-			views := []view.Template{}
-			for _, s := range senders {
-				_, _, templates, err := a.heldOf(c.Context(), s)
-				if err != nil {
-					return err
+			return e.forSenders(c.Context(), sender, func(a *app, senders []string) error {
+				views := []view.Template{}
+				for _, s := range senders {
+					_, _, templates, err := a.heldOf(c.Context(), s)
+					if err != nil {
+						return err
+					}
+					for _, h := range templates {
+						views = append(views, view.TemplateOf(s, h))
+					}
 				}
-				for _, h := range templates {
-					views = append(views, view.TemplateOf(s, h))
+				if asJSON {
+					return e.printJSON(views)
 				}
-			}
-			if asJSON {
-				return e.printJSON(views)
-			}
-			return e.templateTable(views)
+				return e.templateTable(views)
+			})
 		},
 	}
 	senderFlag(c, &sender, "only this sender's")

@@ -17,20 +17,13 @@ func newTemplateReleaseCommand(e *env) *cobra.Command {
 		Long: "Let a template be sent again, whoever or whatever holds it, by all senders or by one. What waits is let go bit by bit; should\n" +
 			"the trouble still be there, it is held again.",
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := theTemplate(args[0]); err != nil {
-				return err
-			}
-			args[0] = strings.ToLower(args[0]) // as messages have it
-			a, err := e.open(c.Context())
+			id, err := theTemplate(args[0])
 			if err != nil {
 				return err
 			}
-			defer a.close()
-			senders, err := a.senders(sender)
-			if err != nil {
-				return err
-			}
-			return a.releaseTemplate(c, senders, args[0], asJSON)
+			return e.forSenders(c.Context(), sender, func(a *app, senders []string) error {
+				return a.releaseTemplate(c, senders, id, asJSON)
+			})
 		},
 	}
 	senderFlag(c, &sender, "only for this sender (default: for all)")
