@@ -44,7 +44,7 @@ func (s *site) books(rdb *redis.Client) *ledger.Ledger {
 }
 
 func (s *site) expander(rdb *redis.Client) *expansion {
-	return NewExpander(ExpanderConfig{Redis: rdb, Ledger: s.books(rdb), Senders: []string{s.sender}, Window: s.window}).sender(s.sender)
+	return NewExpander(ExpanderConfig{Redis: rdb, Ledger: s.books(rdb), Senders: []string{s.sender}, Window: s.window}).expansion(s.sender)
 }
 
 func (s *site) pass(d time.Duration) { s.offset.Add(int64(d)) }

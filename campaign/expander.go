@@ -60,12 +60,12 @@ func NewExpander(cfg ExpanderConfig) *Expander {
 func (e *Expander) Run(ctx context.Context) {
 	var group sync.WaitGroup
 	for _, s := range e.cfg.Senders {
-		group.Go(func() { e.sender(s).run(ctx) })
+		group.Go(func() { e.expansion(s).run(ctx) })
 	}
 	group.Wait()
 }
 
-func (e *Expander) sender(name string) *expansion {
+func (e *Expander) expansion(name string) *expansion {
 	return &expansion{Expander: e, sender: name, forms: map[string]*prepared{}}
 }
 

@@ -201,19 +201,7 @@ func (t *taking) readAll(parent context.Context) error {
 	close(begun)
 	var group sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
-		group.Go(func() {
-			for {
-				select {
-				case b, ok := <-check:
-					if !ok {
-						return
-					}
-					t.check(r, b)
-				case <-ctx.Done():
-					return
-				}
-			}
-		})
+		group.Go(func() { t.checkAll(ctx, r, check) })
 	}
 	defer func() {
 		cancel()
@@ -239,6 +227,18 @@ func (t *taking) readAll(parent context.Context) error {
 		}
 		if err := t.take(ctx, b); err != nil {
 			return err
+		}
+	}
+}
+
+// checkAll checks batches until there are no more or ctx ends.
+func (t *taking) checkAll(ctx context.Context, r reader, batches <-chan *batch) {
+	for {
+		select {
+		case b := <-batches:
+			t.check(r, b)
+		case <-ctx.Done():
+			return
 		}
 	}
 }

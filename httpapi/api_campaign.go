@@ -33,47 +33,26 @@ type campaignPosition struct {
 	ID     string `json:"i"`
 }
 
+// campaignListing chooses campaigns.
+type campaignListing struct {
+	Sender string `query:"sender" doc:"only this sender's"`
+	Status string `query:"status" enum:"scheduled,ingesting,running,paused,completed,cancelled" doc:"only those that are in this state"`
+	PageQuery
+}
+
+// campaignSteering pauses or cancels a campaign.
+type campaignSteering struct {
+	CampaignRef
+	Body *payload[steerRequest]
+}
+
 // campaigns are the operations on campaigns; api_intake.go takes them in.
 func (a *api) campaigns() {
 	const tag, path = "campaigns", pathCampaigns
 	a.intake(tag)
 
-	type listing struct {
-		Sender string `query:"sender" doc:"only this sender's"`
-		Status string `query:"status" enum:"scheduled,ingesting,running,paused,completed,cancelled" doc:"only those that are in this state"`
-		PageQuery
-	}
 	op := a.operation(http.MethodGet, path, "list-campaigns", tag, "List campaigns, newest first", "With their progress. They are kept as long as dead letters.")
-	register(a, op, func(ctx context.Context, in *listing) (*reply[page[view.Campaign]], error) {
-		senders, err := a.some(in.Sender)
-		if err != nil {
-			return nil, err
-		}
-		var begin campaignPosition
-		if err := in.from(&begin); err != nil {
-			return nil, err
-		}
-		all, err := a.campaignsOf(ctx, senders)
-		if err != nil {
-			return nil, err
-		}
-		all = slices.DeleteFunc(all, func(c ledger.Campaign) bool {
-			return in.Status != "" && in.Status != string(c.Status) || begin.ID != "" && begin.compare(positionOf(c)) >= 0
-		})
-		out := page[view.Campaign]{Items: []view.Campaign{}}
-		for i, c := range all {
-			if i == in.Limit {
-				out.Next = cursor(positionOf(all[i-1]))
-				break
-			}
-			v, err := a.campaignView(c)
-			if err != nil {
-				return nil, err
-			}
-			out.Items = append(out.Items, v)
-		}
-		return ok(out), nil
-	})
+	register(a, op, a.listCampaigns)
 
 	op = a.operation(http.MethodGet, path+"/{id}", "show-campaign", tag, "Tell how far a campaign has come",
 		"Its rows by the status of their messages, the rate of the last half minute, and when it is expected to end.", http.StatusNotFound, http.StatusConflict)
@@ -81,10 +60,6 @@ func (a *api) campaigns() {
 		return a.shown(ctx, *in)
 	})
 
-	type pausing struct {
-		CampaignRef
-		Body *payload[steerRequest]
-	}
 	for _, s := range []struct {
 		event         message.CampaignEvent
 		summary, text string
@@ -95,16 +70,10 @@ func (a *api) campaigns() {
 	} {
 		op = a.operation(http.MethodPost, path+"/{id}/"+string(s.event), string(s.event)+"-campaign", tag, s.summary, s.text,
 			append(withBody, http.StatusNotFound, http.StatusConflict)...)
-		register(a, op, func(ctx context.Context, in *pausing) (*reply[view.Campaign], error) {
-			var reason string
-			if in.Body != nil {
-				if in.Body.err != nil {
-					return nil, in.Body.err
-				}
-				var err error
-				if reason, err = words("reason", in.Body.value.Reason, false); err != nil {
-					return nil, err
-				}
+		register(a, op, func(ctx context.Context, in *campaignSteering) (*reply[view.Campaign], error) {
+			reason, err := in.reason()
+			if err != nil {
+				return nil, err
 			}
 			return a.steer(ctx, in.CampaignRef, s.event, reason)
 		})
@@ -144,6 +113,38 @@ func (a *api) campaigns() {
 	})
 }
 
+// listCampaigns reads all campaigns for each page: a sender has few, compared with messages.
+func (a *api) listCampaigns(ctx context.Context, in *campaignListing) (*reply[page[view.Campaign]], error) {
+	senders, err := a.some(in.Sender)
+	if err != nil {
+		return nil, err
+	}
+	var begin campaignPosition
+	if err := in.from(&begin); err != nil {
+		return nil, err
+	}
+	all, err := a.campaignsOf(ctx, senders)
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(c ledger.Campaign) bool {
+		return in.Status != "" && in.Status != string(c.Status) || begin.ID != "" && begin.compare(positionOf(c)) >= 0
+	})
+	out := page[view.Campaign]{Items: []view.Campaign{}}
+	for i, c := range all {
+		if i == in.Limit {
+			out.Next = cursor(positionOf(all[i-1]))
+			break
+		}
+		v, err := a.campaignView(c)
+		if err != nil {
+			return nil, err
+		}
+		out.Items = append(out.Items, v)
+	}
+	return ok(out), nil
+}
+
 // campaignsOf reads the campaigns of these senders, newest first.
 func (a *api) campaignsOf(ctx context.Context, senders []string) ([]ledger.Campaign, error) {
 	var all []ledger.Campaign
@@ -165,6 +166,17 @@ func positionOf(c ledger.Campaign) campaignPosition {
 // compare orders campaigns: newest first.
 func (p campaignPosition) compare(q campaignPosition) int {
 	return cmp.Or(cmp.Compare(q.At, p.At), cmp.Compare(p.Sender, q.Sender), cmp.Compare(p.ID, q.ID))
+}
+
+// reason is why; a request without a body says nothing.
+func (s *campaignSteering) reason() (string, error) {
+	switch {
+	case s.Body == nil:
+		return "", nil
+	case s.Body.err != nil:
+		return "", s.Body.err
+	}
+	return words("reason", s.Body.value.Reason, false)
 }
 
 // steer pauses, resumes or cancels, and shows what came of it.

@@ -55,89 +55,99 @@ type replayed struct {
 	Reason string         `json:"reason,omitempty" doc:"why it was left alone"`
 }
 
+// deadListing chooses dead letters.
+type deadListing struct {
+	Sender   string    `query:"sender" doc:"only this sender's"`
+	Code     string    `query:"code" doc:"only those with this code, such as 1002 or IN_DOUBT"`
+	Campaign string    `query:"campaign" doc:"only those of the campaign with this id"`
+	Since    time.Time `query:"since" doc:"only those that died then or later"`
+	Until    time.Time `query:"until" doc:"only those that died then or earlier"`
+	RevealQuery
+	PageQuery
+}
+
+// replaying is a replayRequest as it comes in.
+type replaying struct {
+	Body payload[replayRequest]
+}
+
 func (a *api) deadLetters() {
 	const tag, path = "dead letters", "/v1/dead-letters"
-	type listing struct {
-		Sender   string    `query:"sender" doc:"only this sender's"`
-		Code     string    `query:"code" doc:"only those with this code, such as 1002 or IN_DOUBT"`
-		Campaign string    `query:"campaign" doc:"only those of the campaign with this id"`
-		Since    time.Time `query:"since" doc:"only those that died then or later"`
-		Until    time.Time `query:"until" doc:"only those that died then or earlier"`
-		RevealQuery
-		PageQuery
-	}
 	op := a.operation(http.MethodGet, path, "list-dead-letters", tag, "List dead letters, newest first", "Messages that came to a terminal failure.")
-	register(a, op, func(ctx context.Context, in *listing) (*reply[page[view.DeadLetter]], error) {
-		senders, err := a.some(in.Sender)
-		if err = joined(err, in.allowed(ctx)); err != nil {
-			return nil, err
-		}
-		q := ledger.DeadFilter{Code: in.Code, Campaign: in.Campaign, Since: in.Since, Until: in.Until}
-		var begin deadPosition
-		if err := in.from(&begin); err != nil {
-			return nil, err
-		}
-		if begin.At > 0 {
-			q.Until = time.UnixMilli(begin.At)
-		}
-		out := page[view.DeadLetter]{Items: []view.DeadLetter{}}
-		for letter, err := range a.Ledger.DeadOf(ctx, senders, q) {
-			if err != nil {
-				return nil, err
-			}
-			name := letter.Sender + "/" + letter.ID
-			if letter.At.UnixMilli() == begin.At && slices.Contains(begin.Seen, name) {
-				continue
-			}
-			if len(out.Items) == in.Limit {
-				out.Next = cursor(begin)
-				break
-			}
-			if letter.At.UnixMilli() != begin.At {
-				begin = deadPosition{At: letter.At.UnixMilli()}
-			}
-			begin.Seen = append(begin.Seen, name)
-			out.Items = append(out.Items, view.DeadLetterOf(letter, in.Reveal))
-		}
-		return ok(out), nil
-	})
+	register(a, op, a.listDead)
 
-	type replaying struct {
-		Body payload[replayRequest]
-	}
 	op = a.operation(http.MethodPost, path+"/replay", "replay-dead-letters", tag, "Send dead letters again",
 		"With a new budget of attempts and without their old expiry. Repeating it is safe: what was replayed is no dead letter any more.",
 		append(withBody, http.StatusNotFound, http.StatusConflict)...)
-	register(a, op, func(ctx context.Context, in *replaying) (*reply[replayAnswer], error) {
-		if in.Body.err != nil {
-			return nil, in.Body.err
-		}
-		q := in.Body.value
-		letters, more, err := a.chosen(ctx, &q)
+	register(a, op, a.replayDead)
+}
+
+// listDead goes on behind the letters of a moment that the page before has shown: several may have died in one millisecond.
+func (a *api) listDead(ctx context.Context, in *deadListing) (*reply[page[view.DeadLetter]], error) {
+	senders, err := a.some(in.Sender)
+	if err = joined(err, in.allowed(ctx)); err != nil {
+		return nil, err
+	}
+	q := ledger.DeadFilter{Code: in.Code, Campaign: in.Campaign, Since: in.Since, Until: in.Until}
+	var begin deadPosition
+	if err := in.from(&begin); err != nil {
+		return nil, err
+	}
+	if begin.At > 0 {
+		q.Until = time.UnixMilli(begin.At)
+	}
+	out := page[view.DeadLetter]{Items: []view.DeadLetter{}}
+	for letter, err := range a.Ledger.DeadOf(ctx, senders, q) {
 		if err != nil {
 			return nil, err
 		}
-		out := replayAnswer{DryRun: q.DryRun, More: more, Items: []replayed{}}
-		for _, rec := range letters {
-			item := replayed{ID: rec.ID, Sender: rec.Sender, Code: rec.Code, Status: message.Dead}
-			item.Reason, err = a.replay(ctx, rec, q)
-			switch {
-			case err != nil && out.Replayed == 0:
-				return nil, err
-			case err != nil: // some are replayed, which the answer has to tell
-				item.Reason = a.problemOf(ctx, err).Detail
-				out.Items, out.More = append(out.Items, item), true
-				return ok(out), nil
-			case item.Reason == "":
-				out.Replayed++
-				if !q.DryRun {
-					item.Status = message.Queued
-				}
-			}
-			out.Items = append(out.Items, item)
+		name := letter.Sender + "/" + letter.ID
+		if letter.At.UnixMilli() == begin.At && slices.Contains(begin.Seen, name) {
+			continue
 		}
-		return ok(out), nil
-	})
+		if len(out.Items) == in.Limit {
+			out.Next = cursor(begin)
+			break
+		}
+		if letter.At.UnixMilli() != begin.At {
+			begin = deadPosition{At: letter.At.UnixMilli()}
+		}
+		begin.Seen = append(begin.Seen, name)
+		out.Items = append(out.Items, view.DeadLetterOf(letter, in.Reveal))
+	}
+	return ok(out), nil
+}
+
+// replayDead answers for each letter, also when Redis fails on the way.
+func (a *api) replayDead(ctx context.Context, in *replaying) (*reply[replayAnswer], error) {
+	if in.Body.err != nil {
+		return nil, in.Body.err
+	}
+	q := in.Body.value
+	letters, more, err := a.chosen(ctx, &q)
+	if err != nil {
+		return nil, err
+	}
+	out := replayAnswer{DryRun: q.DryRun, More: more, Items: []replayed{}}
+	for _, rec := range letters {
+		item := replayed{ID: rec.ID, Sender: rec.Sender, Code: rec.Code, Status: message.Dead}
+		item.Reason, err = a.replay(ctx, rec, q)
+		switch {
+		case err != nil && out.Replayed == 0:
+			return nil, err
+		case err != nil: // some are replayed, which the answer has to tell
+			item.Reason = a.problemOf(ctx, err).Detail
+			out.Items, out.More = append(out.Items, item), true
+			return ok(out), nil
+		case item.Reason == "":
+			out.Replayed++
+			if !q.DryRun {
+				item.Status = message.Queued
+			}
+		}
+		out.Items = append(out.Items, item)
+	}
+	return ok(out), nil
 }
 
 // chosen are the letters that a request is about, and whether there are more. They are gathered before anything is done to them: replaying

@@ -47,80 +47,29 @@ type listPosition struct {
 	Cursor uint64 `json:"c"`
 }
 
+// suppressionListing chooses numbers of the lists.
+type suppressionListing struct {
+	Sender string `query:"sender" doc:"only this sender's"`
+	RevealQuery
+	PageQuery
+}
+
+// suppressing is a suppressRequest as it comes in.
+type suppressing struct {
+	Body payload[suppressRequest]
+}
+
 func (a *api) suppressions() {
 	const tag, path = "suppressions", "/v1/suppressions"
-	type listing struct {
-		Sender string `query:"sender" doc:"only this sender's"`
-		RevealQuery
-		PageQuery
-	}
 	op := a.operation(http.MethodGet, path, "list-suppressions", tag, "List the numbers that must not be written to",
 		"In no order. A page has about limit items, or none although more follow; a short list comes whole, and an item may come twice while the "+
 			"list changes.")
-	register(a, op, func(ctx context.Context, in *listing) (*reply[page[view.Suppression]], error) {
-		senders, err := a.some(in.Sender)
-		var at listPosition
-		if err = joined(err, in.allowed(ctx), in.from(&at)); err != nil {
-			return nil, err
-		}
-		if at.Sender == "" {
-			at.Sender = senders[0]
-		}
-		i := slices.Index(senders, at.Sender)
-		if i < 0 {
-			return nil, wrong("cursor", "is of another sender: begin again")
-		}
-		some, next, err := a.Ledger.SuppressionPage(ctx, at.Sender, at.Cursor, in.Limit)
-		if err != nil {
-			return nil, err
-		}
-		out := page[view.Suppression]{Items: make([]view.Suppression, len(some))}
-		for k, s := range some {
-			out.Items[k] = view.SuppressionOf(at.Sender, s, in.Reveal)
-		}
-		switch {
-		case next != 0:
-			out.Next = cursor(listPosition{Sender: at.Sender, Cursor: next})
-		case i+1 < len(senders):
-			out.Next = cursor(listPosition{Sender: senders[i+1]})
-		}
-		return ok(out), nil
-	})
+	register(a, op, a.listSuppressions)
 
-	type suppressing struct {
-		Body payload[suppressRequest]
-	}
 	op = a.operation(http.MethodPost, path, "suppress", tag, "Keep a sender from writing to numbers",
 		"Messages to them that wait already end as suppressed when their turn comes. What suppresses more stays: a rule for all messages is not narrowed "+
 			"by a later one for bulk only, and a lasting one is not shortened.", withBody...)
-	register(a, op, func(ctx context.Context, in *suppressing) (*reply[suppressed], error) {
-		if in.Body.err != nil {
-			return nil, in.Body.err
-		}
-		q := in.Body.value
-		s, err1 := a.one(q.Sender)
-		numbers, err2 := numbersOf(q.Numbers, s.Region)
-		until, err3 := futureMoment("until", q.Until, a.now())
-		reason, err4 := words("reason", q.Reason, false)
-		var err5 error
-		if !slices.Contains([]string{"", "all", "bulk"}, q.Scope) {
-			err5 = wrong("scope", "must be all or bulk, or left out for all")
-		}
-		if err := joined(err1, err2, err3, err4, err5); err != nil {
-			return nil, err
-		}
-		list := make([]ledger.Suppression, len(numbers))
-		for i, n := range numbers {
-			list[i] = ledger.Suppression{Number: n, Scope: "all", Code: reason, Source: "hand", Until: until}
-			if q.Scope == "bulk" {
-				list[i].Scope = "bulk"
-			}
-		}
-		if err := a.Ledger.Suppress(ctx, s.Name, list); err != nil {
-			return nil, err
-		}
-		return ok(suppressed{Sender: s.Name, Suppressed: len(numbers)}), nil
-	})
+	register(a, op, a.suppress)
 
 	type removing struct {
 		Body payload[unsuppressRequest]
@@ -143,6 +92,67 @@ func (a *api) suppressions() {
 		}
 		return ok(unsuppressed{Sender: s.Name, Removed: n}), nil
 	})
+}
+
+// listSuppressions goes through one sender's list after the other.
+func (a *api) listSuppressions(ctx context.Context, in *suppressionListing) (*reply[page[view.Suppression]], error) {
+	senders, err := a.some(in.Sender)
+	var at listPosition
+	if err = joined(err, in.allowed(ctx), in.from(&at)); err != nil {
+		return nil, err
+	}
+	if at.Sender == "" {
+		at.Sender = senders[0]
+	}
+	i := slices.Index(senders, at.Sender)
+	if i < 0 {
+		return nil, wrong("cursor", "is of another sender: begin again")
+	}
+	some, next, err := a.Ledger.SuppressionPage(ctx, at.Sender, at.Cursor, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	out := page[view.Suppression]{Items: make([]view.Suppression, len(some))}
+	for k, s := range some {
+		out.Items[k] = view.SuppressionOf(at.Sender, s, in.Reveal)
+	}
+	switch {
+	case next != 0:
+		out.Next = cursor(listPosition{Sender: at.Sender, Cursor: next})
+	case i+1 < len(senders):
+		out.Next = cursor(listPosition{Sender: senders[i+1]})
+	}
+	return ok(out), nil
+}
+
+// suppress puts all of the numbers on the list, or none.
+func (a *api) suppress(ctx context.Context, in *suppressing) (*reply[suppressed], error) {
+	if in.Body.err != nil {
+		return nil, in.Body.err
+	}
+	q := in.Body.value
+	s, err1 := a.one(q.Sender)
+	numbers, err2 := numbersOf(q.Numbers, s.Region)
+	until, err3 := futureMoment("until", q.Until, a.now())
+	reason, err4 := words("reason", q.Reason, false)
+	var err5 error
+	if !slices.Contains([]string{"", "all", "bulk"}, q.Scope) {
+		err5 = wrong("scope", "must be all or bulk, or left out for all")
+	}
+	if err := joined(err1, err2, err3, err4, err5); err != nil {
+		return nil, err
+	}
+	list := make([]ledger.Suppression, len(numbers))
+	for i, n := range numbers {
+		list[i] = ledger.Suppression{Number: n, Scope: "all", Code: reason, Source: "hand", Until: until}
+		if q.Scope == "bulk" {
+			list[i].Scope = "bulk"
+		}
+	}
+	if err := a.Ledger.Suppress(ctx, s.Name, list); err != nil {
+		return nil, err
+	}
+	return ok(suppressed{Sender: s.Name, Suppressed: len(numbers)}), nil
 }
 
 // numbersOf reads numbers as people write them, each one once. If one is wrong nothing shall be done.

@@ -18,7 +18,6 @@ type story struct {
 	view.Message
 	Chapters  []view.Chapter
 	Template  string
-	Kind      string // of the message, if it is no template
 	Advice    string
 	InDoubt   bool
 	CanCancel bool

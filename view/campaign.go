@@ -147,7 +147,7 @@ func WriteRejects(ctx context.Context, out io.Writer, l *ledger.Ledger, c ledger
 
 // Harmless keeps a spreadsheet from taking a provider's text for a formula.
 func Harmless(text string) string {
-	if strings.HasPrefix(text, "=") || strings.HasPrefix(text, "+") || strings.HasPrefix(text, "-") || strings.HasPrefix(text, "@") {
+	if strings.IndexAny(text, "=+-@") == 0 {
 		return "'" + text
 	}
 	return text
