@@ -260,6 +260,11 @@ func TestNoReplayAfterACancellation(t *testing.T) {
 		var cancelled *ledger.CampaignCancelledError
 		require.ErrorAs(t, err, &cancelled)
 		require.ErrorContains(t, err, "campaign c was cancelled")
+		_, err = s.ledger.PrepareRun(t.Context(), s.sender, "c.2", 1)
+		require.ErrorAs(t, err, &cancelled)
+		run, err := s.ledger.Claim(t.Context(), ledger.ClaimRequest{Sender: s.sender, ID: "c.2", Generation: 1, Token: "run", Lease: time.Minute, Replay: true})
+		require.NoError(t, err)
+		require.Equal(t, ledger.AlreadyDead, run.Verdict, "Run in the web UI before it was refused there")
 		rec, err := s.ledger.Get(t.Context(), s.sender, "c.2")
 		require.NoError(t, err)
 		require.Equal(t, message.Dead, rec.Status)

@@ -256,11 +256,14 @@ func (g *gate) prepare(ctx context.Context, sender string, k kind, info *asynq.T
 	code, err = g.books.PrepareRun(ctx, sender, task.ID, task.Generation)
 	var idle *ledger.IdleRunError
 	var suppressed *ledger.SuppressedError
+	var cancelled *ledger.CampaignCancelledError
 	switch {
 	case errors.As(err, &idle):
 		return "", idle.Error(), nil
 	case errors.As(err, &suppressed):
 		return "", suppressed.Error(), nil
+	case errors.As(err, &cancelled):
+		return "", cancelled.Error(), nil
 	}
 	return code, "", err
 }

@@ -246,6 +246,9 @@ func (l *Ledger) SetHold(ctx context.Context, q HoldRequest) (isNew bool, err er
 // Release ends a hold: of a template, or, with "", all of the sender's own. What waits behind it is let go bit by bit. by is who
 // releases it. It says whether anything was held.
 func (l *Ledger) Release(ctx context.Context, sender, template, by string) (bool, error) {
+	if by == EndedByProbe || by == EndedByTime { // a person who is called like that
+		by = "user " + by
+	}
 	scopes := []string{Hold{Template: template}.scope()}
 	if template == "" {
 		scopes = append(scopes, "some", handScope, handSomeScope)

@@ -29,8 +29,8 @@ func (e *IdleRunError) Error() string {
 }
 
 // PrepareRun is asked before a person runs a task of this message again, through asynq: it says whether that sends the message, and lets one
-// that waits for a retry go at once. code is that of a dead letter, which the task sends again; empty for what is queued. *IdleRunError or
-// *SuppressedError if nothing would be sent.
+// that waits for a retry go at once. code is that of a dead letter, which the task sends again; empty for what is queued. *IdleRunError,
+// *SuppressedError or *CampaignCancelledError if nothing would be sent.
 func (l *Ledger) PrepareRun(ctx context.Context, sender, id string, generation int) (code string, err error) {
 	r, err := l.run(ctx, runScript, sender, id, generation)
 	if err != nil {
@@ -43,6 +43,8 @@ func (l *Ledger) PrepareRun(ctx context.Context, sender, id string, generation i
 		return "", nil
 	case "suppressed":
 		return "", &SuppressedError{Code: r.text(1)}
+	case "cancelled":
+		return "", &CampaignCancelledError{Campaign: r.text(1)}
 	case "stale":
 		return "", &IdleRunError{Stale: true}
 	case "waits":

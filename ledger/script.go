@@ -228,14 +228,37 @@ var ErrRefused = errors.New("refused by Redis")
 // ErrNoMemory says that Redis is full and wrote nothing. The same call is worth repeating once there is room again.
 var ErrNoMemory = errors.New("no memory left in Redis")
 
+// refusals are how errors begin that come again however often the call is repeated, as does any ERR within a script.
+var refusals = []string{"WRONGTYPE", "NOPERM"}
+
+// passing are errors within a script that are over some time. Before Redis 7 they stand behind "ERR Error running script".
+var passing = []string{"-READONLY", "-NOREPLICAS", "-MISCONF", "-LOADING", "-MASTERDOWN"}
+
+// meaning says whether an error of Redis's own is for good, or comes of a full memory; nil if it may be over soon.
+func meaning(err error) error {
+	var own redis.Error
+	if !errors.As(err, &own) {
+		return nil
+	}
+	text := own.Error()
+	begins := func(with string) bool { return strings.HasPrefix(text, with) }
+	contains := func(part string) bool { return strings.Contains(text, part) }
+	switch {
+	case begins("OOM"), begins("ERR") && contains("-OOM"):
+		return ErrNoMemory
+	case slices.ContainsFunc(refusals, begins), begins("ERR") && contains("user_script") && !slices.ContainsFunc(passing, contains):
+		return ErrRefused
+	}
+	return nil
+}
+
 func asReply(s script, res any, err error) (reply, error) {
 	switch {
 	case err == nil, errors.Is(err, redis.Nil):
-	case redis.HasErrorPrefix(err, "ERR"), redis.HasErrorPrefix(err, "WRONGTYPE"), redis.HasErrorPrefix(err, "NOPERM"):
-		return nil, fmt.Errorf("ledger %s: %w: %w", s.name, ErrRefused, err)
-	case redis.HasErrorPrefix(err, "OOM"):
-		return nil, fmt.Errorf("ledger %s: %w: %w", s.name, ErrNoMemory, err)
 	default:
+		if what := meaning(err); what != nil {
+			return nil, fmt.Errorf("ledger %s: %w: %w", s.name, what, err)
+		}
 		return nil, fmt.Errorf("ledger %s: %w", s.name, err)
 	}
 	list, ok := res.([]any)

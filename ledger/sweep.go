@@ -100,7 +100,11 @@ func (l *Ledger) Upkeep(ctx context.Context, sender string) (Upkeep, error) {
 	var now *redis.TimeCmd
 	var till *redis.StringCmd
 	var first *redis.ZSliceCmd
-	_, err := l.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+	node, err := l.home(ctx, sender) // whose clock the sweeper goes by
+	if err != nil {
+		return Upkeep{}, err
+	}
+	_, err = node.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		now, till = pipe.Time(ctx), pipe.HGet(ctx, prefix(sender)+"sweeper", "till")
 		first = pipe.ZRangeWithScores(ctx, prefix(sender)+"due", 0, 0)
 		return nil

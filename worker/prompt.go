@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// What may pass between the moment of a slot and its request: some milliseconds and a few usual claims, but never more than slotLifeMost.
+// What may pass between the moment of a slot and its request: some milliseconds and a few usual claims, but no more than slotLifeMost, unless two
+// usual claims take longer.
 const (
 	slotLifeLeast = 10 * time.Millisecond
 	slotLifeMost  = 100 * time.Millisecond
@@ -27,9 +28,9 @@ func (p *prompt) late(took time.Duration) bool {
 	if p.usual == 0 {
 		p.usual = slotLifeMost / usualClaims
 	}
-	life := min(slotLifeMost, slotLifeLeast+usualClaims*p.usual)
+	life := max(min(slotLifeMost, slotLifeLeast+usualClaims*p.usual), 2*p.usual)
 	if took > p.usual {
-		p.usual = min(p.usual+p.usual/50, slotLifeMost)
+		p.usual = min(p.usual+p.usual/50, time.Second)
 	} else {
 		p.usual = max(p.usual-p.usual/50, 100*time.Microsecond)
 	}

@@ -77,7 +77,8 @@ if only_look then
   return reply('ready')
 end
 
-if r.st == 'dead' and replay and not suppressed(phone(r), priority) then
+if r.st == 'dead' and replay and not suppressed(phone(r), priority)
+  and not (r.cm and redis.call('HGET', P .. 'c:' .. r.cm, 'st') == 'cancelled') then
   -- As if new, save for its history: a person decided that it is worth another budget of attempts.
   r.sp, r.fi, r.pk, r.nb, r.ex, r.hf = nil, nil, nil, nil, nil, nil
   move(id, r, 'queued')

@@ -2,7 +2,7 @@
 -- then claim it, however far off its time is. The due entry stands, in case the task is lost.
 -- ARGV: 2 id, 3 generation of the task
 -- Returns: {'dead', code} a dead letter, which its task sends again | {'queued'} its task sends it | {'stale'} a newer task stands for it
---          | {'suppressed', code} | {'waits', what for} no task is to bring it | {'no', status} there is nothing to send | {'gone'}
+--          | {'suppressed', code} | {'cancelled', campaign} | {'waits', what for} no task is to bring it | {'no', status} there is nothing to send | {'gone'}
 local id = ARGV[2]
 local r = read(id)
 if not r then return { 'gone' } end
@@ -10,6 +10,7 @@ if num(ARGV[3]) ~= num(r.gen) then return { 'stale' } end
 if r.st == 'dead' then
   local entry = suppressed(phone(r), r.pr)
   if entry then return { 'suppressed', entry.code } end
+  if r.cm and redis.call('HGET', P .. 'c:' .. r.cm, 'st') == 'cancelled' then return { 'cancelled', r.cm } end
   return { 'dead', r.co or '' }
 end
 if r.st ~= 'queued' then return { 'no', r.st } end

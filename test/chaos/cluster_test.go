@@ -126,6 +126,7 @@ func (s *site) commandsWork() {
 	require.True(s.t, audit.Balanced)
 	require.Equal(s.t, s.n, audit.Accepted)
 	require.Contains(s.t, s.command("", "sender", "list", "--json"), s.sender)
+	s.command("", "audit-log", "--json")
 	s.command("", "sender", "hold", s.sender, "--reason", "test")
 	s.command("", "sender", "release", s.sender)
 	s.command("", "suppress", "add", "919800009999", "--sender", s.sender)
