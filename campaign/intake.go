@@ -552,7 +552,7 @@ func (t *taking) giveUp(ctx context.Context, r Rejection) error {
 	return err
 }
 
-// pretend is take without a ledger: what was read is kept here, 8 bytes and some for each row.
+// pretend is take without a ledger: what was read is kept here, some 100 bytes for each row at the most.
 func (t *taking) pretend(ctx context.Context, b *batch) error {
 	var clashes []ledger.Clash
 	for i, r := range b.rows {

@@ -533,6 +533,27 @@ func TestLargeUploads(t *testing.T) {
 	require.Equal(t, http.StatusOK, got.StatusCode, got.text)
 }
 
+// What a dry run has in memory grows with its file: so it is small, and alone.
+func TestOneDryRunAtATime(t *testing.T) {
+	t.Parallel()
+	require.LessOrEqual(t, newUploads().dry, int64(16<<20))
+	c := newCounter(t, redistest.Embedded(t), nil)
+	address, _ := c.open()
+	conn := c.post(address, c.settings("d", `,"dry_run":true`), people(5000))
+	conn.say(len(conn.body) / 2)
+	require.Eventually(t, func() bool { return len(c.server.api.uploads.tries) == 1 }, 20*time.Second, time.Millisecond)
+	got, v := c.create(c.settings("e", `,"dry_run":true`), people(3))
+	require.Equal(t, http.StatusServiceUnavailable, got.StatusCode, v)
+	require.NotEmpty(t, got.Header.Get("Retry-After"))
+	got, _ = c.create(c.settings("e"), people(3))
+	require.Equal(t, http.StatusAccepted, got.StatusCode, "what is sent goes on")
+	conn.say(len(conn.body))
+	res, v := conn.hear()
+	require.Equal(t, http.StatusOK, res.StatusCode, v)
+	got, _ = c.create(c.settings("f", `,"dry_run":true`), people(3))
+	require.Equal(t, http.StatusOK, got.StatusCode, "and the next one has its turn")
+}
+
 // A report that cannot be finished must not look like one that is.
 func TestAReportThatBreaksOff(t *testing.T) {
 	t.Parallel()

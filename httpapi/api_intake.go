@@ -49,7 +49,7 @@ type campaignRequest struct {
 	Timezone  string                 `json:"timezone,omitempty" doc:"of the window; the sender's, if left out" example:"Asia/Kolkata"`
 	OnInDoubt string                 `json:"on_in_doubt,omitempty" enum:"resend,hold" doc:"when nobody knows whether Gupshup took a message; if left out, what is configured"`
 	Strict    bool                   `json:"strict,omitempty" doc:"send nothing at all if one row is wrong"`
-	DryRun    bool                   `json:"dry_run,omitempty" doc:"only read and check the file"`
+	DryRun    bool                   `json:"dry_run,omitempty" doc:"only read and check the file, which then may have at most 16 MiB"`
 }
 
 // campaignTemplateObject is a template whose parameters are filled in from rows.
@@ -312,6 +312,12 @@ func (a *api) take(ctx context.Context, d campaign.Definition, s campaign.Sender
 	}
 	var from io.Reader = part
 	if q.DryRun {
+		select {
+		case a.uploads.tries <- struct{}{}:
+			defer func() { <-a.uploads.tries }()
+		default:
+			return out, newProblem(http.StatusServiceUnavailable, "another file is being checked, and this process checks one at a time: send this one again").retry(redisRetry)
+		}
 		from = http.MaxBytesReader(nil, part, a.uploads.dry)
 	}
 	in := bufio.NewReaderSize(from, 64<<10)
