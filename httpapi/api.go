@@ -231,7 +231,11 @@ func (a *api) problemOf(ctx context.Context, err error) *problem {
 	var conflict *producer.ConflictError
 	var full *producer.FullError
 	var late *ledger.TooLateError
+	var broken *campaign.PanicError
 	switch {
+	case errors.As(err, &broken):
+		a.log.Error("http.panic", append(broken.Fields, zap.String("request_id", visitOf(ctx).id))...)
+		return newProblem(http.StatusInternalServerError, mistake)
 	case errors.As(err, &p):
 		return p
 	case errors.As(err, &fields):
@@ -261,6 +265,9 @@ func (a *api) problemOf(ctx context.Context, err error) *problem {
 	return newProblem(http.StatusServiceUnavailable,
 		"Redis did not confirm it, and it is unknown whether it was done: repeat the request, which is safe with the same id").retry(redisRetry)
 }
+
+// mistake tells of a panic.
+const mistake = "a mistake of ours: look into the log for this request's X-Request-Id"
 
 // invalid is the problem of fields that are wrong.
 func invalid(fields ...message.FieldError) *problem {

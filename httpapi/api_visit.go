@@ -52,7 +52,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if failed != nil && !aborted {
 			a.log.Error("http.panic", append(panics.Fields(failed), zap.String("request_id", v.id))...)
 			if seen.status == 0 {
-				writeProblem(seen, http.StatusInternalServerError, "a mistake of ours: look into the log for this request's X-Request-Id")
+				writeProblem(seen, http.StatusInternalServerError, mistake)
 			}
 		}
 		a.log.Info("http.request", zap.String("request_id", v.id), zap.String("key", v.key.name()), zap.Stringer("client", a.proxies.client(r)),
