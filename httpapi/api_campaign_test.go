@@ -19,6 +19,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gupdispatch/gupdispatch/campaign"
 	"github.com/gupdispatch/gupdispatch/internal/redistest"
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
@@ -593,4 +594,39 @@ func TestAKeyThatIsCalledTemplate(t *testing.T) {
 	got, v := c.ask("POST", "/v1/campaigns/spring/pause", "", header("Authorization", "Bearer "+key))
 	require.Equal(t, http.StatusOK, got.StatusCode, got.text)
 	require.Equal(t, "key template", v["by"])
+}
+
+// A panic must not take what the others need with it: the slot, or the process.
+func TestAPanicWhileACampaignIsTakenIn(t *testing.T) {
+	t.Parallel()
+	c := newCounter(t, redistest.Embedded(t), nil)
+	c.server.api.Ledger = nil // which breaks while rows are read
+	for range maxUploads + 1 {
+		got, v := c.create(c.settings("c"), people(3))
+		require.Equal(t, http.StatusInternalServerError, got.StatusCode, v)
+	}
+	require.Equal(t, maxUploads+1, c.log.FilterMessage("http.panic").Len())
+	c.server.api.Ledger = c.books
+	got, v := c.create(c.settings("c"), people(3))
+	require.Equal(t, http.StatusAccepted, got.StatusCode, v)
+	p := c.server.api.problemOf(t.Context(), &campaignError{"c", &campaign.PanicError{}})
+	require.Equal(t, http.StatusInternalServerError, p.Status)
+}
+
+func TestAFormWithoutItsEnd(t *testing.T) {
+	t.Parallel()
+	c := newCounter(t, redistest.Embedded(t), nil)
+	for i, less := range []int{0, -4, 5} {
+		id := fmt.Sprint("c", i)
+		body, kind := form(part{"campaign", "application/json", c.settings(id)}, part{"recipients", "text/csv", people(3)})
+		end := strings.LastIndex(body, "\r\n--") - less
+		got, v := c.ask("POST", "/v1/campaigns", body[:end], header("Content-Type", kind))
+		require.Equal(t, http.StatusBadRequest, got.StatusCode, v)
+		require.Contains(t, v["detail"], "is not complete")
+		require.Equal(t, id, v["id"])
+		got, v = c.ask("POST", "/v1/campaigns", body, header("Content-Type", kind))
+		require.Equal(t, http.StatusAccepted, got.StatusCode, v)
+		require.EqualValues(t, 3, v["accepted"])
+	}
+	require.Zero(t, c.log.FilterMessage("http.failed").Len())
 }

@@ -99,13 +99,16 @@ func (u *upload) listen() error {
 }
 
 // stop ends the reading, also one that is under way: afterwards nobody touches the connection but the caller. It says whether the body
-// was read to its end.
+// was read to its end. Doing so again changes nothing.
 func (u *upload) stop() (ended bool) {
 	u.mu.Lock()
-	_ = u.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
-	u.over, ended = true, u.ended
-	if !ended { // else the connection's reader would take it for the client's end
-		_ = u.conn.SetReadDeadline(time.Unix(1, 0))
+	ended = u.ended
+	if !u.over {
+		u.over = true
+		_ = u.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+		if !ended { // else the connection's reader would take it for the client's end
+			_ = u.conn.SetReadDeadline(time.Unix(1, 0))
+		}
 	}
 	u.mu.Unlock()
 	u.reading.Lock()
