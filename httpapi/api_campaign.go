@@ -17,7 +17,7 @@ const pathCampaigns = "/v1/campaigns"
 
 // CampaignRef names a campaign.
 type CampaignRef struct {
-	ID     string `path:"id" doc:"the campaign's id"`
+	ID     string `path:"id" pattern:"^[A-Za-z0-9._-]{1,48}$" doc:"the campaign's id"`
 	Sender string `query:"sender" doc:"the sender, where several use one id"`
 }
 

@@ -630,3 +630,27 @@ func TestAFormWithoutItsEnd(t *testing.T) {
 	}
 	require.Zero(t, c.log.FilterMessage("http.failed").Len())
 }
+
+// Ids are parts of keys, and behind a colon there is more of a campaign.
+func TestCampaignIDsDoNotReachFurther(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		c := newCounter(t, rdb, nil)
+		got, v := c.create(c.settings("spring"), people(3))
+		require.Equal(t, http.StatusAccepted, got.StatusCode, v)
+		for _, id := range []string{"spring:rows", "spring:rejects", "spring:n", "x}", "%0a"} {
+			for _, target := range []string{"GET /", "GET /report", "GET /rejects", "POST /pause", "POST /cancel", "POST /resume"} {
+				method, path, _ := strings.Cut(target, " ")
+				got, v := c.ask(method, strings.TrimSuffix("/v1/campaigns/"+id+path, "/"), "")
+				require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode, v)
+				require.Contains(t, fields(v), "id")
+			}
+			_, err := c.books.GetCampaign(t.Context(), c.first, id)
+			require.ErrorIs(t, err, ledger.ErrNoCampaign, id)
+			_, err = c.books.SteerCampaign(t.Context(), c.first, id, message.CampaignPause, "", "")
+			require.ErrorIs(t, err, ledger.ErrNoCampaign, id)
+		}
+		require.Equal(t, message.CampaignRunning, c.campaign("spring").Status)
+		c.balanced()
+	})
+}

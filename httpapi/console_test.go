@@ -334,7 +334,7 @@ func TestCampaignsThatThePagesDoNotFind(t *testing.T) {
 	o := newOffice(t, redistest.Embedded(t))
 	o.campaign("spring")
 	require.Equal(t, 404, o.post("ops", "/campaigns/"+o.sender+"/spring/explode", nil).StatusCode)
-	for _, path := range []string{o.sender + "/autumn", "nobody/spring"} {
+	for _, path := range []string{o.sender + "/autumn", "nobody/spring", o.sender + "/spring:rows"} {
 		require.Equal(t, 404, o.get("ops", "/campaigns/"+path).StatusCode, path)
 		require.Equal(t, 404, o.post("ops", "/campaigns/"+path+"/pause", nil).StatusCode, path)
 	}
