@@ -273,9 +273,15 @@ func (c *console) replayDead(ctx context.Context, r *http.Request, _ account, do
 	if err != nil {
 		return err
 	}
-	replayed, alone, why := 0, 0, ""
+	replayed, alone, why, late := 0, 0, "", false
 	for _, letter := range letters {
+		if late = ctx.Err() != nil; late {
+			break
+		}
 		left, err := c.api.replay(ctx, letter.Record, replayRequest{})
+		if late = err != nil && ctx.Err() != nil; late {
+			break
+		}
 		switch {
 		case err != nil && replayed == 0:
 			return err
@@ -299,7 +305,10 @@ func (c *console) replayDead(ctx context.Context, r *http.Request, _ account, do
 	if doubts > 0 {
 		done.said = joinTexts(done.said, view.Thousands(doubts)+" in doubt left alone.")
 	}
-	if more {
+	switch {
+	case late:
+		done.said = joinTexts(done.said, "The time was up before the rest: repeat it.")
+	case more:
 		done.said = joinTexts(done.said, "There are more: repeat it.")
 	}
 	done.detail = done.said

@@ -475,6 +475,35 @@ func TestAReplayThatBreaksOffSaysThatThereIsMore(t *testing.T) {
 	require.Equal(t, 2, begun)
 }
 
+func TestAReplayEndsWithItsTime(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, redistest.Embedded(t))
+	for i := range 3 {
+		o.put(fmt.Sprint("m", i), "archived")
+	}
+	first, up := context.WithCancel(t.Context())
+	second, upAgain := context.WithCancel(t.Context())
+	defer up()
+	defer upAgain()
+	replay := o.server.api.Replay
+	o.server.api.Replay = func(ctx context.Context, rec ledger.Record) error {
+		defer up()
+		if first.Err() != nil {
+			defer upAgain()
+		}
+		return replay(ctx, rec)
+	}
+	r := httptest.NewRequest("POST", "/dead/replay", nil)
+	r.PostForm = url.Values{"sender": {o.sender}}
+	var done act
+	require.NoError(t, (&console{api: o.server.api, now: time.Now}).replayDead(first, r, account{}, &done))
+	require.Equal(t, "1 dead letter sent again. The time was up before the rest: repeat it.", done.detail)
+	answer, err := o.server.api.replayDead(second, &replaying{Body: payload[replayRequest]{value: replayRequest{Sender: o.sender}}})
+	require.NoError(t, err)
+	require.Equal(t, 1, answer.Body.Replayed)
+	require.True(t, answer.Body.More)
+}
+
 // clockPasses lets the clock of Redis move on by a millisecond or more.
 func (o *office) clockPasses() {
 	began := o.client.Time(context.Background()).Val()

@@ -455,6 +455,52 @@ func TestNothingIsDoneWithoutTheLedger(t *testing.T) {
 	require.Contains(t, line, "not_in_redis", "the line is there all the same")
 }
 
+// tiring is a ledger that takes all the time there is for a few questions.
+type tiring struct {
+	books
+	left int
+	up   context.CancelFunc
+}
+
+func (b *tiring) PrepareRun(ctx context.Context, sender, id string, generation int) (string, error) {
+	if b.left--; b.left <= 0 {
+		defer b.up()
+	}
+	return b.books.PrepareRun(ctx, sender, id, generation)
+}
+
+// Who presses again must know that there is more, and what was done is no failure.
+func TestRunningManyEndsWithItsTime(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		for _, d := range []deed{{scope: allTasks, verb: "run", list: "archived"}, {scope: aBatch, verb: "run", list: "archived"}} {
+			s := newStand(t, rdb)
+			for i := range 4 {
+				s.put(fmt.Sprint("m", i), "archived")
+			}
+			d.queue = s.queue
+			ctx, cancel := context.WithCancel(t.Context())
+			g := &gate{books: &tiring{books: s.books, left: 2, up: cancel}, tasks: s.inspector()}
+			r, err := g.rule(ctx, d, []byte(`{"task_ids":["m0:1","m1:1","m2:1","m3:1"]}`))
+			require.NoError(t, err)
+			require.Equal(t, http.StatusOK, r.status)
+			require.Contains(t, r.notice, "The time was up before the rest, which was not tried: press again.")
+			waiting := 0
+			for i := range 4 {
+				if s.state(s.queue, fmt.Sprint("m", i, ":1")) == "pending" {
+					waiting++
+				}
+			}
+			require.Equal(t, 2, waiting)
+			if d.scope == allTasks {
+				require.Equal(t, map[string]int{"scheduled": 2}, r.body)
+				require.Contains(t, r.notice, "2 are sent again.")
+				require.Equal(t, "2 run, 0 not", r.detail)
+			}
+		}
+	})
+}
+
 func TestReadDeed(t *testing.T) {
 	t.Parallel()
 	const base = "/ui/api/queues/"
