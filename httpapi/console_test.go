@@ -457,6 +457,40 @@ func TestDeadLettersAndTheirReplay(t *testing.T) {
 	})
 }
 
+// A page only reads, also where a letter was replayed since it was read and now waits for its retry. It looks at those that it shows.
+func TestTheDryRunOfAReplayOnlyReads(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		o := newOffice(t, rdb)
+		o.put("again", "retry")
+		before, err := o.books.Get(t.Context(), o.sender, "again")
+		require.NoError(t, err)
+		dead := before
+		dead.Status = message.Dead
+		c := &console{api: o.server.api}
+		why, err := c.leftAlone(t.Context(), dead)
+		require.NoError(t, err)
+		require.Empty(t, why)
+		after, err := o.books.Get(t.Context(), o.sender, "again")
+		require.NoError(t, err)
+		require.Equal(t, before, after)
+
+		for i := range maxShownLetters + 5 {
+			id := fmt.Sprint("m", i)
+			o.accept(id)
+			o.attempt(id, died("1008"))
+		}
+		page := o.get("ops", "/dead/replay?sender="+o.sender).text
+		require.Contains(t, page, "Send up to 105 dead letters again?")
+		require.Contains(t, page, "<button>Send up to 105 again</button>")
+		require.Contains(t, page, "and 5 more, of which some may be left alone")
+		require.NoError(t, o.books.Suppress(t.Context(), o.sender, []ledger.Suppression{{Number: number, Scope: gupshup.SuppressAll, Code: "1002", Source: "code"}}))
+		page = o.get("ops", "/dead/replay?sender="+o.sender).text
+		require.Contains(t, page, "Send up to 5 dead letters again?")
+		require.Contains(t, page, "100 of the 100 below would be left alone: its number is suppressed")
+	})
+}
+
 func TestAReplayThatBreaksOffSaysThatThereIsMore(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, redistest.Embedded(t))
