@@ -24,7 +24,11 @@ const (
 
 	// flashCookie carries what came of a form to the page that follows it, and flashLife is how long that may take.
 	flashCookie = "gupdispatch_said"
-	flashLife   = 30 // s
+	flashLife   = 30   // s
+	maxFlash    = 1000 // bytes of its text: browsers keep no cookie above 4 KB
+
+	// freshHeader is what console.js sends when it asks for what has changed: that is no page that a person sees.
+	freshHeader = "X-Gupdispatch-Fresh"
 )
 
 // consolePages are the paths of our own pages, besides those below /campaigns/.
@@ -113,7 +117,9 @@ func (c *console) page(name string, show func(r *http.Request, d *consoleData) e
 		c.sessions.touch(w, r, got, a)
 		d := c.data(got, a)
 		d.Page, d.Here = name, r.URL.RequestURI()
-		d.Said = c.said(w, r)
+		if r.Header.Get(freshHeader) == "" { // another tab must not take what was meant for the page that follows the form
+			d.Said = c.said(w, r)
+		}
 		ctx, cancel := context.WithTimeout(r.Context(), workTimeout)
 		defer cancel()
 		status := http.StatusOK
@@ -232,8 +238,12 @@ func (c *console) fail(w http.ResponseWriter, r *http.Request, got session, a ac
 	c.send(w, status, d)
 }
 
-// say keeps what came of a form for the next page. The cookie is no secret, and another site can neither set nor read it.
+// say keeps what came of a form for the next page, cut if it is very long. The cookie is no secret, and another site can neither set nor read it.
 func (c *console) say(w http.ResponseWriter, r *http.Request, text string) {
+	if len(text) > maxFlash {
+		const more = "…"
+		text = strings.ToValidUTF8(text[:maxFlash-len(more)], "") + more
+	}
 	c.flash(w, r, base64.RawURLEncoding.EncodeToString([]byte(text)), flashLife)
 }
 
@@ -245,7 +255,7 @@ func (c *console) said(w http.ResponseWriter, r *http.Request) string {
 	}
 	c.flash(w, r, "", -1)
 	text, err := base64.RawURLEncoding.DecodeString(kept.Value)
-	if err != nil || len(text) > 1000 {
+	if err != nil || len(text) > maxFlash {
 		return ""
 	}
 	return string(text)

@@ -624,6 +624,31 @@ func TestPagesWithoutRedis(t *testing.T) {
 	}
 }
 
+// What came of a form is for the page that follows it, and for no other tab that asks for news meanwhile.
+func TestNewsLeaveWhatWasSaid(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, redistest.Embedded(t))
+	c := &console{sessions: &sessions{}}
+	kept := func(text string) *http.Cookie {
+		w := httptest.NewRecorder()
+		c.say(w, httptest.NewRequest("POST", "/", nil), text)
+		return w.Result().Cookies()[0]
+	}
+	flash := kept("Done as asked.")
+	fresh := o.do("GET", "/", nil, o.in["ops"], cookie(flash), header("X-Gupdispatch-Fresh", "1"))
+	require.Equal(t, http.StatusOK, fresh.StatusCode)
+	require.NotContains(t, fresh.text, "Done as asked.")
+	require.Empty(t, fresh.Cookies(), "the cookie stays")
+	page := o.do("GET", "/", nil, o.in["ops"], cookie(flash))
+	require.Contains(t, page.text, "Done as asked.")
+	require.NotEmpty(t, page.Cookies(), "and is taken away")
+	require.Contains(t, o.do("GET", "/console.js", nil).text, freshHeader)
+
+	long := o.do("GET", "/", nil, o.in["ops"], cookie(kept(strings.Repeat("é", 1000)))).text
+	require.Contains(t, long, strings.Repeat("é", 490))
+	require.Contains(t, long, "é…<")
+}
+
 func TestTimesForPeople(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
