@@ -455,6 +455,21 @@ func TestNothingIsDoneWithoutTheLedger(t *testing.T) {
 	require.Contains(t, line, "not_in_redis", "the line is there all the same")
 }
 
+// The log's line of a batch is no longer than its entry in the audit log.
+func TestTheLineOfALargeBatchIsCut(t *testing.T) {
+	t.Parallel()
+	s := newStand(t, redistest.Embedded(t))
+	var ids []string
+	for i := range maxTasks {
+		ids = append(ids, fmt.Sprint(strings.Repeat("x", 500), i))
+	}
+	require.Equal(t, http.StatusOK, s.act("ops", s.queue, "run", "archived", aBatch, ids...).StatusCode)
+	lines := s.log.FilterMessage("ui.action").All()
+	detail := lines[len(lines)-1].ContextMap()["detail"].(string)
+	require.Less(t, len(detail), 2100)
+	require.Equal(t, s.noted().Detail, detail)
+}
+
 // tiring is a ledger that takes all the time there is for a few questions.
 type tiring struct {
 	books
