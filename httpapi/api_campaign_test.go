@@ -6,11 +6,13 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime/multipart"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/textproto"
 	"strings"
 	"testing"
@@ -582,6 +584,18 @@ func TestAReportThatBreaksOff(t *testing.T) {
 	res, err = ask()
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, res.StatusCode, 500)
+}
+
+// Also where the rows are retired meanwhile, which before the first byte is told to the client, and to nobody else.
+func TestAnAnswerThatBreaksOffIsLogged(t *testing.T) {
+	t.Parallel()
+	c := newCounter(t, redistest.Embedded(t), nil)
+	forgotten := document{write: func(_ context.Context, w writer) error {
+		_, err := w.Write(make([]byte, 64<<10))
+		return errors.Join(err, campaign.ErrForgotten)
+	}}
+	require.PanicsWithValue(t, http.ErrAbortHandler, func() { c.server.api.send(t.Context(), httptest.NewRecorder(), forgotten) })
+	require.Equal(t, 1, c.log.FilterMessage("http.failed").Len())
 }
 
 // As with a user of that name: see TestAUserWhoIsCalledTemplate.
