@@ -189,18 +189,27 @@ func (c *console) form(of func(r *http.Request) act, do func(ctx context.Context
 			c.fail(w, r, got, a, refused(http.StatusBadRequest, "The form could not be read."))
 			return
 		}
-		asked := of(r)
+		asked, noted := of(r), false
+		note := func(status int, detail string) {
+			noted = true
+			c.audit.note(r, a, asked.name, asked.target, status, detail)
+		}
+		defer func() { // of a panic, after which nobody knows whether it was done
+			if !noted {
+				note(http.StatusInternalServerError, joinTexts(asked.detail, "It broke off."))
+			}
+		}()
 		err := c.may(r, got, a)
 		if err == nil {
 			err = do(ctx, r, a, &asked)
 		}
 		if err != nil {
 			status, text, _ := c.explain(err)
-			c.audit.note(r, a, asked.name, asked.target, status, joinTexts(asked.detail, text))
+			note(status, joinTexts(asked.detail, text))
 			c.fail(w, r, got, a, err)
 			return
 		}
-		c.audit.note(r, a, asked.name, asked.target, http.StatusOK, asked.detail)
+		note(http.StatusOK, asked.detail)
 		if asked.next == "" {
 			asked.next = here(r)
 		}
