@@ -149,12 +149,12 @@ func (c *console) deadPage(r *http.Request, d *consoleData) error {
 		}
 		list.Counted++
 		if counts[letter.Code] == nil {
-			counts[letter.Code] = &codeCount{Code: letter.Code, Class: string(letter.Class), Why: letter.Reason}
+			counts[letter.Code] = &codeCount{Code: letter.Code, Class: string(letter.Class), Why: maskNumbers(letter.Reason)}
 		}
 		counts[letter.Code].Count++
 		if q.Code == "" || q.Code == letter.Code {
 			if list.Matched++; len(list.Letters) < maxShownLetters {
-				list.Letters = append(list.Letters, view.DeadLetterOf(letter, false))
+				list.Letters = append(list.Letters, shownLetter(letter))
 			}
 		}
 	}
@@ -164,6 +164,13 @@ func (c *console) deadPage(r *http.Request, d *consoleData) error {
 	slices.SortStableFunc(list.Codes, func(a, b codeCount) int { return b.Count - a.Count })
 	d.Body = list
 	return nil
+}
+
+// shownLetter is a letter without anything that may be a number: Gupshup's reasons may name one.
+func shownLetter(l ledger.DeadLetter) view.DeadLetter {
+	v := view.DeadLetterOf(l, false)
+	v.Reason = maskNumbers(v.Reason)
+	return v
 }
 
 // replayPlan is what a replay would do.
@@ -239,7 +246,7 @@ func (c *console) replayPage(r *http.Request, d *consoleData) error {
 			plan.Left++
 			plan.Alone[l.ID], plan.Why = why, why
 		}
-		plan.Letters = append(plan.Letters, view.DeadLetterOf(l, false))
+		plan.Letters = append(plan.Letters, shownLetter(l))
 	}
 	d.Body = plan
 	return nil

@@ -457,6 +457,18 @@ func TestDeadLettersAndTheirReplay(t *testing.T) {
 	})
 }
 
+func TestReasonsShowNoNumbers(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, redistest.Embedded(t))
+	o.accept("m")
+	refused := died("1002")
+	refused.Reason = number + " is not on WhatsApp"
+	o.attempt("m", refused)
+	for _, target := range []string{"/dead?sender=", "/dead/replay?sender=", "/dead/replay?id=m&sender=", "/message?id=m&sender="} {
+		require.Contains(t, o.get("desk", target+o.sender).text, "9198******10 is not on WhatsApp", target) // get looks for the whole number
+	}
+}
+
 // A page only reads, also where a letter was replayed since it was read and now waits for its retry. It looks at those that it shows.
 func TestTheDryRunOfAReplayOnlyReads(t *testing.T) {
 	t.Parallel()
@@ -536,6 +548,19 @@ func TestAReplayEndsWithItsTime(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, answer.Body.Replayed)
 	require.True(t, answer.Body.More)
+}
+
+func TestAFormThatPanicsIsNotedAsFailed(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, redistest.Embedded(t))
+	o.put("m", "archived")
+	o.server.api.Replay = func(context.Context, ledger.Record) error { panic("secret") }
+	require.Panics(t, func() { o.post("ops", "/dead/replay", url.Values{"sender": {o.sender}}) })
+	entries, err := auditlog.New(o.client).Read(t.Context(), auditlog.Filter{Action: "dead.replay"})
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
+	require.Equal(t, auditlog.Failed, entries[0].Outcome)
+	require.Equal(t, "sender="+o.sender, entries[0].Target)
 }
 
 // clockPasses lets the clock of Redis move on by a millisecond or more.
