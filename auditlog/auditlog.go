@@ -80,16 +80,25 @@ type Log struct{ rdb redis.UniversalClient }
 // New makes a log over a client that the caller closes.
 func New(rdb redis.UniversalClient) *Log { return &Log{rdb: rdb} }
 
-// Write adds an entry. What is too long is cut, and what would break a line is replaced.
+// Bounded is the entry as it is kept: what is too long is cut, and what would break a line is replaced.
+func (e Entry) Bounded() Entry {
+	for _, text := range []*string{&e.User, &e.Role, &e.Client, &e.Action, &e.Target, (*string)(&e.Outcome), &e.Detail} {
+		*text = clean(*text)
+	}
+	return e
+}
+
+// Write adds an entry, Bounded.
 func (l *Log) Write(ctx context.Context, e Entry) error {
+	e = e.Bounded()
 	key, kept := keyActions, int64(keptActions)
 	if e.Action == ActionLogin || e.Action == ActionLogout {
 		key, kept = keyLogins, keptLogins
 	}
-	values := []any{"user", clean(e.User), "action", clean(e.Action), "outcome", clean(string(e.Outcome))}
+	values := []any{"user", e.User, "action", e.Action, "outcome", string(e.Outcome)}
 	for name, text := range map[string]string{"role": e.Role, "client": e.Client, "target": e.Target, "detail": e.Detail} {
 		if text != "" {
-			values = append(values, name, clean(text))
+			values = append(values, name, text)
 		}
 	}
 	if err := l.rdb.XAdd(ctx, &redis.XAddArgs{Stream: key, MaxLen: kept, Approx: true, Values: values}).Err(); err != nil {

@@ -13,6 +13,9 @@ import (
 	"sync"
 	"time"
 
+	"go.uber.org/zap"
+
+	"github.com/gupdispatch/gupdispatch/internal/panics"
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
 	"github.com/gupdispatch/gupdispatch/producer"
@@ -63,6 +66,15 @@ type ConflictError struct {
 
 func (e *ConflictError) Error() string {
 	return fmt.Sprintf("campaign id %q belongs to a campaign with another definition (it is %s): use another id", e.ID, e.Status)
+}
+
+// PanicError says that a file could not be read because of a mistake of ours. What is in the file may be in a panic's value, which is not told.
+type PanicError struct{ Fields []zap.Field } // for the log: what it was, and where
+
+func newPanicError(value any) error { return &PanicError{panics.Fields(value)} }
+
+func (e *PanicError) Error() string {
+	return "reading the file failed by a mistake of gupdispatch's: report it with the log; what was taken in stays, and the same file goes on behind it"
 }
 
 // StrictError says that nothing is sent because of one row.
@@ -173,6 +185,7 @@ type batch struct {
 	err   error  // that ended the reading
 
 	checked  chan struct{} // closed when what follows is there
+	failed   error         // by a panic
 	rows     []Row
 	packed   []byte
 	rejected []Rejection // all of them, once the ledger has said which rows it has already
@@ -225,6 +238,9 @@ func (t *taking) readAll(parent context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		if b.failed != nil {
+			return b.failed
+		}
 		if err := t.take(ctx, b); err != nil {
 			return err
 		}
@@ -262,6 +278,11 @@ func (t *taking) read(ctx context.Context, in *lines, ready chan<- reader, begun
 			return false
 		}
 	}
+	defer func() {
+		if value := recover(); value != nil {
+			send(&batch{err: newPanicError(value)})
+		}
+	}()
 	sum := uint64(0)
 	next := func() (line, error) {
 		l, err := in.next()
@@ -346,6 +367,11 @@ func (t *taking) reader(next func() (line, error)) (reader, error) {
 // check makes rows of a batch's lines, and tells those apart that are in it twice.
 func (t *taking) check(r reader, b *batch) {
 	defer close(b.checked)
+	defer func() {
+		if value := recover(); value != nil {
+			b.failed = newPanicError(value)
+		}
+	}()
 	numbers, ids := make(map[string]int64, len(b.lines)), map[string]int64{}
 	for _, l := range b.lines {
 		row, err := t.rowOf(r, l)
@@ -552,7 +578,7 @@ func (t *taking) giveUp(ctx context.Context, r Rejection) error {
 	return err
 }
 
-// pretend is take without a ledger: what was read is kept here, 8 bytes and some for each row.
+// pretend is take without a ledger: what was read is kept here, some 100 bytes for each row at the most.
 func (t *taking) pretend(ctx context.Context, b *batch) error {
 	var clashes []ledger.Clash
 	for i, r := range b.rows {

@@ -258,3 +258,31 @@ func FuzzFile(f *testing.F) {
 		require.Equal(t, rows, back)
 	})
 }
+
+// bursting is a file whose reading panics after its first bytes.
+type bursting struct{ io.Reader }
+
+func (b bursting) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err != nil {
+		panic("919876543210")
+	}
+	return n, nil
+}
+
+// The goroutines of an intake are nobody else's: a panic of theirs would end the process.
+func TestAPanicInAnIntakeIsAnError(t *testing.T) {
+	t.Parallel()
+	d := Definition{ID: "c", Sender: "demo", Template: template}
+	require.NoError(t, d.Normalise(time.Now()))
+	for _, file := range []string{"", "to\n919876543210\n"} {
+		_, err := (&Intake{}).Take(t.Context(), d, File{In: bursting{strings.NewReader(file)}, Format: CSV, DryRun: true})
+		var failed *PanicError
+		require.ErrorAs(t, err, &failed, "%q", file)
+		require.NotContains(t, fmt.Sprint(err, failed.Fields), "919876543210")
+	}
+	b := &batch{checked: make(chan struct{}), lines: []line{{number: 2, text: []byte("x")}}}
+	(&taking{Intake: &Intake{}, form: NewForm(d)}).check(nil, b)
+	<-b.checked
+	require.Error(t, b.failed)
+}

@@ -231,7 +231,11 @@ func (a *api) problemOf(ctx context.Context, err error) *problem {
 	var conflict *producer.ConflictError
 	var full *producer.FullError
 	var late *ledger.TooLateError
+	var broken *campaign.PanicError
 	switch {
+	case errors.As(err, &broken):
+		a.log.Error("http.panic", append(broken.Fields, zap.String("request_id", visitOf(ctx).id))...)
+		return newProblem(http.StatusInternalServerError, mistake)
 	case errors.As(err, &p):
 		return p
 	case errors.As(err, &fields):
@@ -254,13 +258,21 @@ func (a *api) problemOf(ctx context.Context, err error) *problem {
 	if errors.Is(err, ledger.ErrNoMemory) || redis.HasErrorPrefix(err, "OOM") {
 		return newProblem(http.StatusServiceUnavailable, "Redis has no memory left, so this was not done: repeat it when there is room").retry(redisRetry)
 	}
-	a.log.Warn("http.failed", zap.String("request_id", visitOf(ctx).id), zap.String("key", visitOf(ctx).key.name()), zap.Error(err))
+	a.logFailed(ctx, err)
 	if errors.Is(err, ledger.ErrRefused) {
 		return newProblem(http.StatusInternalServerError, "Redis refuses the command: look into the log for this request's X-Request-Id")
 	}
 	return newProblem(http.StatusServiceUnavailable,
 		"Redis did not confirm it, and it is unknown whether it was done: repeat the request, which is safe with the same id").retry(redisRetry)
 }
+
+// logFailed tells the log of an error of ours.
+func (a *api) logFailed(ctx context.Context, err error) {
+	a.log.Warn("http.failed", zap.String("request_id", visitOf(ctx).id), zap.String("key", visitOf(ctx).key.name()), zap.Error(err))
+}
+
+// mistake tells of a panic.
+const mistake = "a mistake of ours: look into the log for this request's X-Request-Id"
 
 // invalid is the problem of fields that are wrong.
 func invalid(fields ...message.FieldError) *problem {

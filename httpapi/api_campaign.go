@@ -17,7 +17,7 @@ const pathCampaigns = "/v1/campaigns"
 
 // CampaignRef names a campaign.
 type CampaignRef struct {
-	ID     string `path:"id" doc:"the campaign's id"`
+	ID     string `path:"id" pattern:"^[A-Za-z0-9._-]{1,48}$" doc:"the campaign's id"`
 	Sender string `query:"sender" doc:"the sender, where several use one id"`
 }
 
@@ -250,7 +250,7 @@ func campaignProblem(err error) *problem {
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return newProblem(http.StatusRequestEntityTooLarge, "a dry run takes a file of at most 128 MiB: check it in parts")
+		return newProblem(http.StatusRequestEntityTooLarge, "a dry run takes a file of at most 16 MiB: check it in parts")
 	case errors.As(err, &strict):
 		p := wrong("recipients", "line %d: %s", strict.Line, strict.Reason)
 		p.Detail = "a row is wrong, and nothing of the campaign is sent, as strict asks for: correct the file, and give it another campaign id unless this was a dry run"

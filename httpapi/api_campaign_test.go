@@ -6,11 +6,13 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime/multipart"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/textproto"
 	"strings"
 	"testing"
@@ -19,6 +21,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gupdispatch/gupdispatch/campaign"
 	"github.com/gupdispatch/gupdispatch/internal/redistest"
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
@@ -533,6 +536,27 @@ func TestLargeUploads(t *testing.T) {
 	require.Equal(t, http.StatusOK, got.StatusCode, got.text)
 }
 
+// What a dry run has in memory grows with its file: so it is small, and alone.
+func TestOneDryRunAtATime(t *testing.T) {
+	t.Parallel()
+	require.LessOrEqual(t, newUploads().dry, int64(16<<20))
+	c := newCounter(t, redistest.Embedded(t), nil)
+	address, _ := c.open()
+	conn := c.post(address, c.settings("d", `,"dry_run":true`), people(5000))
+	conn.say(len(conn.body) / 2)
+	require.Eventually(t, func() bool { return len(c.server.api.uploads.tries) == 1 }, 20*time.Second, time.Millisecond)
+	got, v := c.create(c.settings("e", `,"dry_run":true`), people(3))
+	require.Equal(t, http.StatusServiceUnavailable, got.StatusCode, v)
+	require.NotEmpty(t, got.Header.Get("Retry-After"))
+	got, _ = c.create(c.settings("e"), people(3))
+	require.Equal(t, http.StatusAccepted, got.StatusCode, "what is sent goes on")
+	conn.say(len(conn.body))
+	res, v := conn.hear()
+	require.Equal(t, http.StatusOK, res.StatusCode, v)
+	got, _ = c.create(c.settings("f", `,"dry_run":true`), people(3))
+	require.Equal(t, http.StatusOK, got.StatusCode, "and the next one has its turn")
+}
+
 // A report that cannot be finished must not look like one that is.
 func TestAReportThatBreaksOff(t *testing.T) {
 	t.Parallel()
@@ -562,6 +586,18 @@ func TestAReportThatBreaksOff(t *testing.T) {
 	require.GreaterOrEqual(t, res.StatusCode, 500)
 }
 
+// Also where the rows are retired meanwhile, which before the first byte is told to the client, and to nobody else.
+func TestAnAnswerThatBreaksOffIsLogged(t *testing.T) {
+	t.Parallel()
+	c := newCounter(t, redistest.Embedded(t), nil)
+	forgotten := document{write: func(_ context.Context, w writer) error {
+		_, err := w.Write(make([]byte, 64<<10))
+		return errors.Join(err, campaign.ErrForgotten)
+	}}
+	require.PanicsWithValue(t, http.ErrAbortHandler, func() { c.server.api.send(t.Context(), httptest.NewRecorder(), forgotten) })
+	require.Equal(t, 1, c.log.FilterMessage("http.failed").Len())
+}
+
 // As with a user of that name: see TestAUserWhoIsCalledTemplate.
 func TestAKeyThatIsCalledTemplate(t *testing.T) {
 	t.Parallel()
@@ -572,4 +608,63 @@ func TestAKeyThatIsCalledTemplate(t *testing.T) {
 	got, v := c.ask("POST", "/v1/campaigns/spring/pause", "", header("Authorization", "Bearer "+key))
 	require.Equal(t, http.StatusOK, got.StatusCode, got.text)
 	require.Equal(t, "key template", v["by"])
+}
+
+// A panic must not take what the others need with it: the slot, or the process.
+func TestAPanicWhileACampaignIsTakenIn(t *testing.T) {
+	t.Parallel()
+	c := newCounter(t, redistest.Embedded(t), nil)
+	c.server.api.Ledger = nil // which breaks while rows are read
+	for range maxUploads + 1 {
+		got, v := c.create(c.settings("c"), people(3))
+		require.Equal(t, http.StatusInternalServerError, got.StatusCode, v)
+	}
+	require.Equal(t, maxUploads+1, c.log.FilterMessage("http.panic").Len())
+	c.server.api.Ledger = c.books
+	got, v := c.create(c.settings("c"), people(3))
+	require.Equal(t, http.StatusAccepted, got.StatusCode, v)
+	p := c.server.api.problemOf(t.Context(), &campaignError{"c", &campaign.PanicError{}})
+	require.Equal(t, http.StatusInternalServerError, p.Status)
+}
+
+func TestAFormWithoutItsEnd(t *testing.T) {
+	t.Parallel()
+	c := newCounter(t, redistest.Embedded(t), nil)
+	for i, less := range []int{0, -4, 5} {
+		id := fmt.Sprint("c", i)
+		body, kind := form(part{"campaign", "application/json", c.settings(id)}, part{"recipients", "text/csv", people(3)})
+		end := strings.LastIndex(body, "\r\n--") - less
+		got, v := c.ask("POST", "/v1/campaigns", body[:end], header("Content-Type", kind))
+		require.Equal(t, http.StatusBadRequest, got.StatusCode, v)
+		require.Contains(t, v["detail"], "is not complete")
+		require.Equal(t, id, v["id"])
+		got, v = c.ask("POST", "/v1/campaigns", body, header("Content-Type", kind))
+		require.Equal(t, http.StatusAccepted, got.StatusCode, v)
+		require.EqualValues(t, 3, v["accepted"])
+	}
+	require.Zero(t, c.log.FilterMessage("http.failed").Len())
+}
+
+// Ids are parts of keys, and behind a colon there is more of a campaign.
+func TestCampaignIDsDoNotReachFurther(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		c := newCounter(t, rdb, nil)
+		got, v := c.create(c.settings("spring"), people(3))
+		require.Equal(t, http.StatusAccepted, got.StatusCode, v)
+		for _, id := range []string{"spring:rows", "spring:rejects", "spring:n", "x}", "%0a"} {
+			for _, target := range []string{"GET /", "GET /report", "GET /rejects", "POST /pause", "POST /cancel", "POST /resume"} {
+				method, path, _ := strings.Cut(target, " ")
+				got, v := c.ask(method, strings.TrimSuffix("/v1/campaigns/"+id+path, "/"), "")
+				require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode, v)
+				require.Contains(t, fields(v), "id")
+			}
+			_, err := c.books.GetCampaign(t.Context(), c.first, id)
+			require.ErrorIs(t, err, ledger.ErrNoCampaign, id)
+			_, err = c.books.SteerCampaign(t.Context(), c.first, id, message.CampaignPause, "", "")
+			require.ErrorIs(t, err, ledger.ErrNoCampaign, id)
+		}
+		require.Equal(t, message.CampaignRunning, c.campaign("spring").Status)
+		c.balanced()
+	})
 }

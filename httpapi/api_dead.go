@@ -130,6 +130,10 @@ func (a *api) replayDead(ctx context.Context, in *replaying) (*reply[replayAnswe
 	}
 	out := replayAnswer{DryRun: q.DryRun, More: more, Items: []replayed{}}
 	for _, rec := range letters {
+		if ctx.Err() != nil { // the time was up before the rest
+			out.More = true
+			break
+		}
 		item := replayed{ID: rec.ID, Sender: rec.Sender, Code: rec.Code, Status: message.Dead}
 		item.Reason, err = a.replay(ctx, rec, q)
 		switch {

@@ -49,7 +49,7 @@ type campaignRequest struct {
 	Timezone  string                 `json:"timezone,omitempty" doc:"of the window; the sender's, if left out" example:"Asia/Kolkata"`
 	OnInDoubt string                 `json:"on_in_doubt,omitempty" enum:"resend,hold" doc:"when nobody knows whether Gupshup took a message; if left out, what is configured"`
 	Strict    bool                   `json:"strict,omitempty" doc:"send nothing at all if one row is wrong"`
-	DryRun    bool                   `json:"dry_run,omitempty" doc:"only read and check the file"`
+	DryRun    bool                   `json:"dry_run,omitempty" doc:"only read and check the file, which then may have at most 16 MiB"`
 }
 
 // campaignTemplateObject is a template whose parameters are filled in from rows.
@@ -134,39 +134,46 @@ func (a *api) createCampaign(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	up := a.uploads.begin(w, r)
-	ctx, end := a.lasting(r.Context())
-	status, body, contentType := http.StatusAccepted, any(nil), "application/json"
-	done, err := a.takeCampaign(ctx, r, up)
-	if err != nil {
-		p := a.intakeProblem(ctx, err, up)
+	done, p := a.hearCampaign(r, up)
+	status, body, contentType := http.StatusAccepted, any(done.createdCampaign), "application/json"
+	switch {
+	case p != nil:
 		status, body, contentType = p.Status, p, problemType
 		for name, values := range p.GetHeaders() {
 			w.Header()[name] = values
 		}
-	} else {
-		if body = done.createdCampaign; done.before || done.DryRun {
-			status = http.StatusOK
-		}
+	case done.before || done.DryRun:
+		status = http.StatusOK
 	}
-	if err == nil && !done.before {
-		_, _ = io.CopyN(io.Discard, up, maxEpilogue)
-	}
-	end()
-	whole := up.stop()
-	<-a.uploads.slots
-
+	ended := up.stop()
 	var text bytes.Buffer
 	_ = marshal(&text, body) // of strings and numbers it cannot fail
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(text.Len()))
-	if !whole {
+	if !ended {
 		w.Header().Set("Connection", "close")
 	}
 	w.WriteHeader(status)
 	_, _ = w.Write(text.Bytes())
-	if !whole {
+	if !ended {
 		up.drain()
 	}
+}
+
+// hearCampaign takes a campaign in, or tells why not. However it ends, also by a panic, the reading is over then and the upload's slot is free.
+func (a *api) hearCampaign(r *http.Request, up *upload) (done takenCampaign, p *problem) {
+	defer func() { <-a.uploads.slots }()
+	defer up.stop()
+	ctx, end := a.lasting(r.Context())
+	defer end()
+	done, err := a.takeCampaign(ctx, r, up)
+	if err != nil {
+		return done, a.intakeProblem(ctx, err, up)
+	}
+	if !done.before {
+		_, _ = io.CopyN(io.Discard, up, maxEpilogue)
+	}
+	return done, nil
 }
 
 // intakeProblem tells why a campaign was not taken in.
@@ -248,16 +255,32 @@ func nextPart(parts *multipart.Reader, name, missing string) (*multipart.Part, e
 	case errors.Is(err, io.EOF), err == nil && part.FormName() != name:
 		return nil, wrong(name, "is missing: %s", missing)
 	case err != nil:
-		return nil, newProblem(http.StatusBadRequest, "the body is no multipart/form-data, or is not complete")
+		return nil, noForm()
 	}
 	return part, nil
+}
+
+func noForm() *problem {
+	return newProblem(http.StatusBadRequest, "the body is no multipart/form-data, or is not complete")
+}
+
+// whole is a part that ends with its boundary: it tells of a form that ends before. Here, as Redis may end so, too.
+type whole struct{ io.Reader }
+
+// Read implements io.Reader.
+func (w whole) Read(p []byte) (int, error) {
+	n, err := w.Reader.Read(p)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = noForm()
+	}
+	return n, err
 }
 
 // settings reads the part that describes the campaign. Everything that is wrong with it is told at once.
 func (a *api) settings(ctx context.Context, part io.Reader, key string) (d campaign.Definition, s campaign.Sender, q campaignRequest, err error) {
 	raw, err := io.ReadAll(io.LimitReader(part, maxListBody+1))
 	if err != nil {
-		return d, s, q, newProblem(http.StatusBadRequest, "the body is no multipart/form-data, or is not complete")
+		return d, s, q, noForm()
 	}
 	if len(raw) > maxListBody {
 		return d, s, q, wrong(partCampaign, "has more than %d bytes", maxListBody)
@@ -310,8 +333,14 @@ func (a *api) take(ctx context.Context, d campaign.Definition, s campaign.Sender
 		}
 		return errEnough
 	}
-	var from io.Reader = part
+	var from io.Reader = whole{part}
 	if q.DryRun {
+		select {
+		case a.uploads.tries <- struct{}{}:
+			defer func() { <-a.uploads.tries }()
+		default:
+			return out, newProblem(http.StatusServiceUnavailable, "another file is being checked, and this process checks one at a time: send this one again").retry(redisRetry)
+		}
 		from = http.MaxBytesReader(nil, part, a.uploads.dry)
 	}
 	in := bufio.NewReaderSize(from, 64<<10)

@@ -60,7 +60,7 @@ func (a *api) send(ctx context.Context, w http.ResponseWriter, doc document) {
 		a.problemOf(ctx, err).write(w)
 	default:
 		if ctx.Err() == nil {
-			_ = a.problemOf(ctx, err) // for the log
+			a.logFailed(ctx, err) // whatever it is: the client sees only that the answer broke off
 		}
 		panic(http.ErrAbortHandler)
 	}

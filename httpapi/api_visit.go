@@ -42,9 +42,9 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		v.id = message.NewID()
 	}
 	w.Header().Set(requestID, v.id)
-	ctx, span := a.span(r)
-	defer span.End()
-	r = r.WithContext(context.WithValue(ctx, visitKey{}, v))
+	ctx := context.WithValue(r.Context(), visitKey{}, v)
+	r = r.WithContext(ctx)
+	span := trace.SpanFromContext(context.Background()) // of no effect
 	seen := &seenWriter{ResponseWriter: w}
 	defer func() {
 		failed := recover()
@@ -52,7 +52,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if failed != nil && !aborted {
 			a.log.Error("http.panic", append(panics.Fields(failed), zap.String("request_id", v.id))...)
 			if seen.status == 0 {
-				writeProblem(seen, http.StatusInternalServerError, "a mistake of ours: look into the log for this request's X-Request-Id")
+				writeProblem(seen, http.StatusInternalServerError, mistake)
 			}
 		}
 		a.log.Info("http.request", zap.String("request_id", v.id), zap.String("key", v.key.name()), zap.Stringer("client", a.proxies.client(r)),
@@ -61,6 +61,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if span.IsRecording() {
 			span.SetAttributes(tracing.String("request_id", v.id), tracing.String("key", v.key.name()), tracing.Int("http_status", seen.status))
 		}
+		span.End()
 		if aborted { // an answer that is not complete: net/http closes the connection
 			panic(http.ErrAbortHandler)
 		}
@@ -68,6 +69,10 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if p := a.admit(r, v); p != nil {
 		p.write(seen)
 		return
+	}
+	if v.key != nil { // nobody else decides what is traced
+		ctx, span = a.span(r)
+		r = r.WithContext(ctx)
 	}
 	handler, pattern := a.mux.Handler(r)
 	if pattern == "" {

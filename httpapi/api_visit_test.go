@@ -9,8 +9,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/gupdispatch/gupdispatch/internal/redistest"
+	"github.com/gupdispatch/gupdispatch/internal/tracing"
 )
 
 func TestKeys(t *testing.T) {
@@ -136,4 +139,33 @@ func TestAPIIsComplete(t *testing.T) {
 	t.Parallel()
 	_, err := New(Options{Listen: ":0", Redis: redistest.Embedded(t), Registry: newCounter(t, redistest.Embedded(t), nil).server.opts.Registry, API: &API{}, TLSCert: "x"})
 	require.ErrorContains(t, err, "TLSKey")
+}
+
+// Who has no key must not decide what is traced, nor fill the collector.
+func TestOnlyRequestsThatAreLetInAreTraced(t *testing.T) {
+	t.Parallel()
+	spans := tracetest.NewInMemoryExporter()
+	provider := sdk.NewTracerProvider(sdk.WithSyncer(spans), sdk.WithSampler(sdk.ParentBased(sdk.NeverSample())))
+	c := newCounter(t, redistest.Embedded(t), func(o *Options) {
+		o.Tracer, o.API.Allow = provider, []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+	})
+	parent := header("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	for _, edit := range []func(*http.Request){header("Authorization", "Bearer wrong"), from("198.51.100.1:1")} {
+		got, _ := c.ask("GET", "/v1/senders", "", parent, edit)
+		require.GreaterOrEqual(t, got.StatusCode, 400)
+	}
+	require.Equal(t, http.StatusOK, c.do("GET", "/docs", nil, parent).StatusCode)
+	require.Empty(t, spans.GetSpans())
+	for _, line := range c.log.FilterMessage("http.request").All() {
+		require.NotContains(t, line.ContextMap(), "trace_id")
+	}
+	c.ask("GET", "/v1/senders", "", parent)
+	all := spans.GetSpans()
+	require.Len(t, all, 1)
+	require.Equal(t, "GET /v1/senders", all[0].Name)
+	require.Equal(t, "b7ad6b7169203331", all[0].Parent.SpanID().String())
+	require.Contains(t, all[0].Attributes, tracing.Int("http_status", http.StatusOK))
+	require.Contains(t, all[0].Attributes, tracing.String("key", "shop"))
+	line := c.log.FilterMessage("http.request").All()
+	require.Equal(t, "0af7651916cd43dd8448eb211c80319c", line[len(line)-1].ContextMap()["trace_id"])
 }

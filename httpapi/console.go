@@ -24,7 +24,11 @@ const (
 
 	// flashCookie carries what came of a form to the page that follows it, and flashLife is how long that may take.
 	flashCookie = "gupdispatch_said"
-	flashLife   = 30 // s
+	flashLife   = 30   // s
+	maxFlash    = 1000 // bytes of its text: browsers keep no cookie above 4 KB
+
+	// freshHeader is what console.js sends when it asks for what has changed: that is no page that a person sees.
+	freshHeader = "X-Gupdispatch-Fresh"
 )
 
 // consolePages are the paths of our own pages, besides those below /campaigns/.
@@ -113,7 +117,9 @@ func (c *console) page(name string, show func(r *http.Request, d *consoleData) e
 		c.sessions.touch(w, r, got, a)
 		d := c.data(got, a)
 		d.Page, d.Here = name, r.URL.RequestURI()
-		d.Said = c.said(w, r)
+		if r.Header.Get(freshHeader) == "" { // another tab must not take what was meant for the page that follows the form
+			d.Said = c.said(w, r)
+		}
 		ctx, cancel := context.WithTimeout(r.Context(), workTimeout)
 		defer cancel()
 		status := http.StatusOK
@@ -183,18 +189,27 @@ func (c *console) form(of func(r *http.Request) act, do func(ctx context.Context
 			c.fail(w, r, got, a, refused(http.StatusBadRequest, "The form could not be read."))
 			return
 		}
-		asked := of(r)
+		asked, noted := of(r), false
+		note := func(status int, detail string) {
+			noted = true
+			c.audit.note(r, a, asked.name, asked.target, status, detail)
+		}
+		defer func() { // of a panic, after which nobody knows whether it was done
+			if !noted {
+				note(http.StatusInternalServerError, joinTexts(asked.detail, "It broke off."))
+			}
+		}()
 		err := c.may(r, got, a)
 		if err == nil {
 			err = do(ctx, r, a, &asked)
 		}
 		if err != nil {
 			status, text, _ := c.explain(err)
-			c.audit.note(r, a, asked.name, asked.target, status, joinTexts(asked.detail, text))
+			note(status, joinTexts(asked.detail, text))
 			c.fail(w, r, got, a, err)
 			return
 		}
-		c.audit.note(r, a, asked.name, asked.target, http.StatusOK, asked.detail)
+		note(http.StatusOK, asked.detail)
 		if asked.next == "" {
 			asked.next = here(r)
 		}
@@ -232,8 +247,12 @@ func (c *console) fail(w http.ResponseWriter, r *http.Request, got session, a ac
 	c.send(w, status, d)
 }
 
-// say keeps what came of a form for the next page. The cookie is no secret, and another site can neither set nor read it.
+// say keeps what came of a form for the next page, cut if it is very long. The cookie is no secret, and another site can neither set nor read it.
 func (c *console) say(w http.ResponseWriter, r *http.Request, text string) {
+	if len(text) > maxFlash {
+		const more = "…"
+		text = strings.ToValidUTF8(text[:maxFlash-len(more)], "") + more
+	}
 	c.flash(w, r, base64.RawURLEncoding.EncodeToString([]byte(text)), flashLife)
 }
 
@@ -245,7 +264,7 @@ func (c *console) said(w http.ResponseWriter, r *http.Request) string {
 	}
 	c.flash(w, r, "", -1)
 	text, err := base64.RawURLEncoding.DecodeString(kept.Value)
-	if err != nil || len(text) > 1000 {
+	if err != nil || len(text) > maxFlash {
 		return ""
 	}
 	return string(text)

@@ -149,12 +149,12 @@ func (c *console) deadPage(r *http.Request, d *consoleData) error {
 		}
 		list.Counted++
 		if counts[letter.Code] == nil {
-			counts[letter.Code] = &codeCount{Code: letter.Code, Class: string(letter.Class), Why: letter.Reason}
+			counts[letter.Code] = &codeCount{Code: letter.Code, Class: string(letter.Class), Why: maskNumbers(letter.Reason)}
 		}
 		counts[letter.Code].Count++
 		if q.Code == "" || q.Code == letter.Code {
 			if list.Matched++; len(list.Letters) < maxShownLetters {
-				list.Letters = append(list.Letters, view.DeadLetterOf(letter, false))
+				list.Letters = append(list.Letters, shownLetter(letter))
 			}
 		}
 	}
@@ -166,6 +166,13 @@ func (c *console) deadPage(r *http.Request, d *consoleData) error {
 	return nil
 }
 
+// shownLetter is a letter without anything that may be a number: Gupshup's reasons may name one.
+func shownLetter(l ledger.DeadLetter) view.DeadLetter {
+	v := view.DeadLetterOf(l, false)
+	v.Reason = maskNumbers(v.Reason)
+	return v
+}
+
 // replayPlan is what a replay would do.
 type replayPlan struct {
 	Query   deadQuery
@@ -175,8 +182,8 @@ type replayPlan struct {
 	Doubts  int  // left alone, because they may have arrived
 	More    bool // than one replay takes
 	Most    int
-	Alone   map[string]string // by id: why a letter would be left alone
-	Left    int               // how many would be
+	Alone   map[string]string // by id: why one of Letters would be left alone
+	Left    int               // how many of them would be
 	Why     string            // the last of them
 }
 
@@ -213,8 +220,9 @@ func (c *console) chosenDead(ctx context.Context, q deadQuery) (letters []ledger
 	return letters, doubts, false, nil
 }
 
-// Sent is how many would be sent again.
-func (p replayPlan) Sent() int { return p.Count - p.Left }
+// Sent is how many would be sent again, at most: Unseen says that not all were looked at.
+func (p replayPlan) Sent() int    { return p.Count - p.Left }
+func (p replayPlan) Unseen() bool { return p.Count > len(p.Letters) }
 
 // replayPage is the dry run, which has the button.
 func (c *console) replayPage(r *http.Request, d *consoleData) error {
@@ -229,7 +237,7 @@ func (c *console) replayPage(r *http.Request, d *consoleData) error {
 		return err
 	}
 	plan.Count, plan.Doubts, plan.More = len(letters), doubts, more
-	for i, l := range letters {
+	for _, l := range letters[:min(len(letters), maxShownLetters)] {
 		why, err := c.leftAlone(r.Context(), l.Record)
 		if err != nil {
 			return err
@@ -238,27 +246,21 @@ func (c *console) replayPage(r *http.Request, d *consoleData) error {
 			plan.Left++
 			plan.Alone[l.ID], plan.Why = why, why
 		}
-		if i < maxShownLetters {
-			plan.Letters = append(plan.Letters, view.DeadLetterOf(l, false))
-		}
+		plan.Letters = append(plan.Letters, shownLetter(l))
 	}
 	d.Body = plan
 	return nil
 }
 
-// leftAlone says why a replay would not send a letter, empty if it would. It changes nothing: what is a dead letter stays one.
+// leftAlone says why a replay would not send a letter, empty if it would. It changes nothing: who opens a page has done nothing yet.
 func (c *console) leftAlone(ctx context.Context, rec ledger.Record) (string, error) {
 	if rec.Status != message.Dead {
 		return fmt.Sprintf("it is %s, and no dead letter", rec.Status), nil
 	}
-	_, err := c.api.Ledger.PrepareRun(ctx, rec.Sender, rec.ID, rec.Generation)
+	err := c.api.Ledger.CheckSuppressed(ctx, rec.Sender, rec.To, rec.Priority)
 	var suppressed *ledger.SuppressedError
-	var idle *ledger.IdleRunError
-	switch {
-	case errors.As(err, &suppressed):
+	if errors.As(err, &suppressed) {
 		return suppressed.Error(), nil
-	case errors.As(err, &idle):
-		return idle.Error(), nil
 	}
 	return "", err
 }
@@ -273,9 +275,15 @@ func (c *console) replayDead(ctx context.Context, r *http.Request, _ account, do
 	if err != nil {
 		return err
 	}
-	replayed, alone, why := 0, 0, ""
+	replayed, alone, why, late := 0, 0, "", false
 	for _, letter := range letters {
+		if late = ctx.Err() != nil; late {
+			break
+		}
 		left, err := c.api.replay(ctx, letter.Record, replayRequest{})
+		if late = err != nil && ctx.Err() != nil; late {
+			break
+		}
 		switch {
 		case err != nil && replayed == 0:
 			return err
@@ -299,7 +307,10 @@ func (c *console) replayDead(ctx context.Context, r *http.Request, _ account, do
 	if doubts > 0 {
 		done.said = joinTexts(done.said, view.Thousands(doubts)+" in doubt left alone.")
 	}
-	if more {
+	switch {
+	case late:
+		done.said = joinTexts(done.said, "The time was up before the rest: repeat it.")
+	case more:
 		done.said = joinTexts(done.said, "There are more: repeat it.")
 	}
 	done.detail = done.said

@@ -334,7 +334,7 @@ func TestCampaignsThatThePagesDoNotFind(t *testing.T) {
 	o := newOffice(t, redistest.Embedded(t))
 	o.campaign("spring")
 	require.Equal(t, 404, o.post("ops", "/campaigns/"+o.sender+"/spring/explode", nil).StatusCode)
-	for _, path := range []string{o.sender + "/autumn", "nobody/spring"} {
+	for _, path := range []string{o.sender + "/autumn", "nobody/spring", o.sender + "/spring:rows"} {
 		require.Equal(t, 404, o.get("ops", "/campaigns/"+path).StatusCode, path)
 		require.Equal(t, 404, o.post("ops", "/campaigns/"+path+"/pause", nil).StatusCode, path)
 	}
@@ -457,6 +457,52 @@ func TestDeadLettersAndTheirReplay(t *testing.T) {
 	})
 }
 
+func TestReasonsShowNoNumbers(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, redistest.Embedded(t))
+	o.accept("m")
+	refused := died("1002")
+	refused.Reason = number + " is not on WhatsApp"
+	o.attempt("m", refused)
+	for _, target := range []string{"/dead?sender=", "/dead/replay?sender=", "/dead/replay?id=m&sender=", "/message?id=m&sender="} {
+		require.Contains(t, o.get("desk", target+o.sender).text, "9198******10 is not on WhatsApp", target) // get looks for the whole number
+	}
+}
+
+// A page only reads, also where a letter was replayed since it was read and now waits for its retry. It looks at those that it shows.
+func TestTheDryRunOfAReplayOnlyReads(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		o := newOffice(t, rdb)
+		o.put("again", "retry")
+		before, err := o.books.Get(t.Context(), o.sender, "again")
+		require.NoError(t, err)
+		dead := before
+		dead.Status = message.Dead
+		c := &console{api: o.server.api}
+		why, err := c.leftAlone(t.Context(), dead)
+		require.NoError(t, err)
+		require.Empty(t, why)
+		after, err := o.books.Get(t.Context(), o.sender, "again")
+		require.NoError(t, err)
+		require.Equal(t, before, after)
+
+		for i := range maxShownLetters + 5 {
+			id := fmt.Sprint("m", i)
+			o.accept(id)
+			o.attempt(id, died("1008"))
+		}
+		page := o.get("ops", "/dead/replay?sender="+o.sender).text
+		require.Contains(t, page, "Send up to 105 dead letters again?")
+		require.Contains(t, page, "<button>Send up to 105 again</button>")
+		require.Contains(t, page, "and 5 more, of which some may be left alone")
+		require.NoError(t, o.books.Suppress(t.Context(), o.sender, []ledger.Suppression{{Number: number, Scope: gupshup.SuppressAll, Code: "1002", Source: "code"}}))
+		page = o.get("ops", "/dead/replay?sender="+o.sender).text
+		require.Contains(t, page, "Send up to 5 dead letters again?")
+		require.Contains(t, page, "100 of the 100 below would be left alone: its number is suppressed")
+	})
+}
+
 func TestAReplayThatBreaksOffSaysThatThereIsMore(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, redistest.Embedded(t))
@@ -473,6 +519,48 @@ func TestAReplayThatBreaksOffSaysThatThereIsMore(t *testing.T) {
 	said := o.follow("ops", o.post("ops", "/dead/replay", url.Values{"sender": {o.sender}}))
 	require.Equal(t, "1 dead letter sent again. 1 left alone: Redis did not answer. There are more: repeat it.", said)
 	require.Equal(t, 2, begun)
+}
+
+func TestAReplayEndsWithItsTime(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, redistest.Embedded(t))
+	for i := range 3 {
+		o.put(fmt.Sprint("m", i), "archived")
+	}
+	first, up := context.WithCancel(t.Context())
+	second, upAgain := context.WithCancel(t.Context())
+	defer up()
+	defer upAgain()
+	replay := o.server.api.Replay
+	o.server.api.Replay = func(ctx context.Context, rec ledger.Record) error {
+		defer up()
+		if first.Err() != nil {
+			defer upAgain()
+		}
+		return replay(ctx, rec)
+	}
+	r := httptest.NewRequest("POST", "/dead/replay", nil)
+	r.PostForm = url.Values{"sender": {o.sender}}
+	var done act
+	require.NoError(t, (&console{api: o.server.api, now: time.Now}).replayDead(first, r, account{}, &done))
+	require.Equal(t, "1 dead letter sent again. The time was up before the rest: repeat it.", done.detail)
+	answer, err := o.server.api.replayDead(second, &replaying{Body: payload[replayRequest]{value: replayRequest{Sender: o.sender}}})
+	require.NoError(t, err)
+	require.Equal(t, 1, answer.Body.Replayed)
+	require.True(t, answer.Body.More)
+}
+
+func TestAFormThatPanicsIsNotedAsFailed(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, redistest.Embedded(t))
+	o.put("m", "archived")
+	o.server.api.Replay = func(context.Context, ledger.Record) error { panic("secret") }
+	require.Panics(t, func() { o.post("ops", "/dead/replay", url.Values{"sender": {o.sender}}) })
+	entries, err := auditlog.New(o.client).Read(t.Context(), auditlog.Filter{Action: "dead.replay"})
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
+	require.Equal(t, auditlog.Failed, entries[0].Outcome)
+	require.Equal(t, "sender="+o.sender, entries[0].Target)
 }
 
 // clockPasses lets the clock of Redis move on by a millisecond or more.
@@ -559,6 +647,31 @@ func TestPagesWithoutRedis(t *testing.T) {
 		require.Equal(t, http.StatusServiceUnavailable, res.StatusCode, target)
 		require.Contains(t, res.text, "Redis did not answer", target)
 	}
+}
+
+// What came of a form is for the page that follows it, and for no other tab that asks for news meanwhile.
+func TestNewsLeaveWhatWasSaid(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, redistest.Embedded(t))
+	c := &console{sessions: &sessions{}}
+	kept := func(text string) *http.Cookie {
+		w := httptest.NewRecorder()
+		c.say(w, httptest.NewRequest("POST", "/", nil), text)
+		return w.Result().Cookies()[0]
+	}
+	flash := kept("Done as asked.")
+	fresh := o.do("GET", "/", nil, o.in["ops"], cookie(flash), header("X-Gupdispatch-Fresh", "1"))
+	require.Equal(t, http.StatusOK, fresh.StatusCode)
+	require.NotContains(t, fresh.text, "Done as asked.")
+	require.Empty(t, fresh.Cookies(), "the cookie stays")
+	page := o.do("GET", "/", nil, o.in["ops"], cookie(flash))
+	require.Contains(t, page.text, "Done as asked.")
+	require.NotEmpty(t, page.Cookies(), "and is taken away")
+	require.Contains(t, o.do("GET", "/console.js", nil).text, freshHeader)
+
+	long := o.do("GET", "/", nil, o.in["ops"], cookie(kept(strings.Repeat("é", 1000)))).text
+	require.Contains(t, long, strings.Repeat("é", 490))
+	require.Contains(t, long, "é…<")
 }
 
 func TestTimesForPeople(t *testing.T) {

@@ -273,3 +273,14 @@ func TestLoginPageEscapes(t *testing.T) {
 	require.NotContains(t, page.text, "http://")
 	require.NotContains(t, page.text, "https://")
 }
+
+// Browsers that have a cookie of an earlier version, for /ui, send it along, and first.
+func TestAnOldCookieLocksNobodyOut(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	in := h.logIn("ops", adminPassword, "").session()
+	old := &http.Cookie{Name: "gupdispatch_ui", Value: in.Value + "x"}
+	for _, target := range []string{"/ui/", "/"} {
+		require.Equal(t, http.StatusOK, h.do("GET", target, nil, cookie(old), cookie(in)).StatusCode, target)
+	}
+}

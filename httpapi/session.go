@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	cookieName = "gupdispatch_ui"
+	// Not gupdispatch_ui, as it was while it was for /ui only: browsers send the one with the longer path first, and an old one would hide this.
+	cookieName = "gupdispatch_session"
 	cookiePath = "/" // the web UI below /ui, and our own pages
 
 	// sessionIdle ends a session nobody uses. An open page of the web UI asks

@@ -27,10 +27,10 @@ func newAudit(opts Options) *audit {
 
 // note writes an entry about a request that was answered with status. Nothing in it may be secret, or a whole phone number.
 func (n *audit) note(r *http.Request, a account, action, target string, status int, detail string) {
-	e := auditlog.Entry{
+	e := auditlog.Entry{ // bounded here, too: a batch may name a MiB of task ids
 		User: a.name, Role: string(a.role), Client: n.proxies.client(r).String(), Action: action, Target: target,
 		Outcome: outcomeOf(status), Detail: detail,
-	}
+	}.Bounded()
 	fields := []zap.Field{
 		zap.String("user", e.User), zap.String("role", e.Role), zap.String("client", e.Client), zap.String("action", e.Action),
 		zap.String("target", e.Target), zap.String("outcome", string(e.Outcome)), zap.Int("status", status), zap.String("detail", e.Detail),

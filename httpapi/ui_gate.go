@@ -272,6 +272,7 @@ func (g *gate) prepare(ctx context.Context, sender string, k kind, info *asynq.T
 type ran struct {
 	Pending []string `json:"pending_ids"`
 	Errors  []string `json:"error_ids"`
+	late    bool     // the time was up before the rest
 }
 
 // run runs those of the tasks that it makes sense to. Dead letters in doubt are left alone: many at once are not looked at one by one, and
@@ -280,17 +281,16 @@ func (g *gate) run(ctx context.Context, queue, sender string, k kind, ids []stri
 	out := ran{Pending: []string{}, Errors: []string{}}
 	doubts, why := 0, ""
 	for _, id := range ids {
-		info, err := g.look(queue, id)
-		if err != nil {
-			return ruling{}, err
+		if out.late = ctx.Err() != nil; out.late {
+			break
 		}
-		code, problem := "", "it is not there any more"
-		if info != nil {
-			if code, problem, err = g.prepare(ctx, sender, k, info); err != nil {
-				return ruling{}, err
-			}
+		code, problem, err := g.lookAndPrepare(ctx, queue, sender, k, id)
+		if out.late = err != nil && ctx.Err() != nil; out.late {
+			break
 		}
 		switch {
+		case err != nil:
+			return ruling{}, err
 		case code == codeInDoubt:
 			doubts++
 		case problem == "":
@@ -304,9 +304,6 @@ func (g *gate) run(ctx context.Context, queue, sender string, k kind, ids []stri
 			why = problem
 		}
 		out.Errors = append(out.Errors, id)
-		if ctx.Err() != nil {
-			return ruling{}, ctx.Err()
-		}
 	}
 	var notices []string
 	if doubts > 0 {
@@ -316,7 +313,19 @@ func (g *gate) run(ctx context.Context, queue, sender string, k kind, ids []stri
 	if others := len(out.Errors) - doubts; others > 0 {
 		notices = append(notices, fmt.Sprintf("%d not run; the last one: %s.", others, why))
 	}
+	if out.late {
+		notices = append(notices, "The time was up before the rest, which was not tried: press again.")
+	}
 	return ruling{status: http.StatusOK, body: out, notice: strings.Join(notices, " ")}, nil
+}
+
+// lookAndPrepare is prepare for the task with this id, which may be gone.
+func (g *gate) lookAndPrepare(ctx context.Context, queue, sender string, k kind, id string) (code, problem string, err error) {
+	info, err := g.look(queue, id)
+	if err != nil || info == nil {
+		return "", "it is not there any more", err
+	}
+	return g.prepare(ctx, sender, k, info)
 }
 
 // runAll runs a whole list, task by task. They are gathered first: running them moves the pages of the list.
@@ -347,7 +356,7 @@ func (g *gate) runAll(ctx context.Context, d deed, sender string) (ruling, error
 	out := r.body.(ran)
 	r.detail = fmt.Sprintf("%d run, %d not", len(out.Pending), len(out.Errors))
 	r.body = map[string]int{"scheduled": len(out.Pending)}
-	if len(out.Errors) > 0 {
+	if len(out.Errors) > 0 || out.late {
 		r.notice = fmt.Sprintf("%d are sent again. %s", len(out.Pending), r.notice)
 	}
 	return r, nil

@@ -455,6 +455,67 @@ func TestNothingIsDoneWithoutTheLedger(t *testing.T) {
 	require.Contains(t, line, "not_in_redis", "the line is there all the same")
 }
 
+// The log's line of a batch is no longer than its entry in the audit log.
+func TestTheLineOfALargeBatchIsCut(t *testing.T) {
+	t.Parallel()
+	s := newStand(t, redistest.Embedded(t))
+	var ids []string
+	for i := range maxTasks {
+		ids = append(ids, fmt.Sprint(strings.Repeat("x", 500), i))
+	}
+	require.Equal(t, http.StatusOK, s.act("ops", s.queue, "run", "archived", aBatch, ids...).StatusCode)
+	lines := s.log.FilterMessage("ui.action").All()
+	detail := lines[len(lines)-1].ContextMap()["detail"].(string)
+	require.Less(t, len(detail), 2100)
+	require.Equal(t, s.noted().Detail, detail)
+}
+
+// tiring is a ledger that takes all the time there is for a few questions.
+type tiring struct {
+	books
+	left int
+	up   context.CancelFunc
+}
+
+func (b *tiring) PrepareRun(ctx context.Context, sender, id string, generation int) (string, error) {
+	if b.left--; b.left <= 0 {
+		defer b.up()
+	}
+	return b.books.PrepareRun(ctx, sender, id, generation)
+}
+
+// Who presses again must know that there is more, and what was done is no failure.
+func TestRunningManyEndsWithItsTime(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		for _, d := range []deed{{scope: allTasks, verb: "run", list: "archived"}, {scope: aBatch, verb: "run", list: "archived"}} {
+			s := newStand(t, rdb)
+			for i := range 4 {
+				s.put(fmt.Sprint("m", i), "archived")
+			}
+			d.queue = s.queue
+			ctx, cancel := context.WithCancel(t.Context())
+			g := &gate{books: &tiring{books: s.books, left: 2, up: cancel}, tasks: s.inspector()}
+			r, err := g.rule(ctx, d, []byte(`{"task_ids":["m0:1","m1:1","m2:1","m3:1"]}`))
+			require.NoError(t, err)
+			require.Equal(t, http.StatusOK, r.status)
+			require.Contains(t, r.notice, "The time was up before the rest, which was not tried: press again.")
+			waiting := 0
+			for i := range 4 {
+				if s.state(s.queue, fmt.Sprint("m", i, ":1")) == "pending" {
+					waiting++
+				}
+			}
+			require.Equal(t, 2, waiting)
+			if d.scope == allTasks {
+				require.Equal(t, map[string]int{"scheduled": 2}, r.body)
+				require.Contains(t, r.notice, "2 are sent again.")
+				require.Equal(t, "2 run, 0 not", r.detail)
+			}
+		}
+	})
+}
+
 func TestReadDeed(t *testing.T) {
 	t.Parallel()
 	const base = "/ui/api/queues/"

@@ -12,8 +12,9 @@ import (
 // Limits of long requests.
 const (
 	maxUpload    = 1 << 30          // bytes of one
-	maxDryRun    = 128 << 20        // of a file that is only checked: what tells its rows apart is in memory, some 20 bytes for each
+	maxDryRun    = 16 << 20         // of a file that is only checked: what tells its rows apart is in memory, up to some 5 bytes for each of its bytes
 	maxUploads   = 4                // at a time in a process: each has some chunks of rows in memory
+	maxDryRuns   = 1                // of them: see maxDryRun
 	uploadPause  = time.Minute      // a client that says nothing for so long has gone
 	uploadTime   = 2 * time.Hour    // of one; the next goes on where it was
 	refusedDrain = 10 * time.Second // what a refused client still sends is read for so long, so that it comes to read the refusal
@@ -45,10 +46,13 @@ type uploads struct {
 	dry   int64 // of a file that is only checked
 	pause time.Duration
 	slots chan struct{} // filled by those under way
+	tries chan struct{} // and by those of them that are only checked
 }
 
 func newUploads() uploads {
-	return uploads{bytes: maxUpload, dry: maxDryRun, pause: uploadPause, slots: make(chan struct{}, maxUploads)}
+	return uploads{
+		bytes: maxUpload, dry: maxDryRun, pause: uploadPause, slots: make(chan struct{}, maxUploads), tries: make(chan struct{}, maxDryRuns),
+	}
 }
 
 // begin begins a long body. It takes the request's time from the connection; stop gives it some again.
@@ -95,13 +99,16 @@ func (u *upload) listen() error {
 }
 
 // stop ends the reading, also one that is under way: afterwards nobody touches the connection but the caller. It says whether the body
-// was read to its end.
+// was read to its end. Doing so again changes nothing.
 func (u *upload) stop() (ended bool) {
 	u.mu.Lock()
-	_ = u.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
-	u.over, ended = true, u.ended
-	if !ended { // else the connection's reader would take it for the client's end
-		_ = u.conn.SetReadDeadline(time.Unix(1, 0))
+	ended = u.ended
+	if !u.over {
+		u.over = true
+		_ = u.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+		if !ended { // else the connection's reader would take it for the client's end
+			_ = u.conn.SetReadDeadline(time.Unix(1, 0))
+		}
 	}
 	u.mu.Unlock()
 	u.reading.Lock()

@@ -280,6 +280,9 @@ func (e *SteerError) Error() string {
 // SteerCampaign pauses, resumes or cancels. Doing so again is no error. Nothing is claimed any more once a pause or a cancellation has
 // returned; what is on the wire then is still recorded.
 func (l *Ledger) SteerCampaign(ctx context.Context, sender, id string, e message.CampaignEvent, why, by string) (message.CampaignStatus, error) {
+	if !message.ValidID(id) {
+		return "", ErrNoCampaign
+	}
 	r, err := l.run(ctx, campaignSteerScript, sender, id, string(e), oneLine(why), oneLine(by))
 	if err != nil {
 		return "", err
@@ -431,6 +434,9 @@ func (l *Ledger) OpenCampaigns(ctx context.Context, sender string) ([]Campaign, 
 
 // GetCampaign tells of one. ErrNoCampaign if there is none.
 func (l *Ledger) GetCampaign(ctx context.Context, sender, id string) (Campaign, error) {
+	if !message.ValidID(id) { // "spring:rows" would be another key of spring's
+		return Campaign{}, ErrNoCampaign
+	}
 	found, err := l.showCampaigns(ctx, sender, id)
 	if err != nil {
 		return Campaign{}, err

@@ -20,7 +20,7 @@
   function look() {
     clearTimeout(timer);
     if (document.hidden) return;
-    fetch(location.href, { credentials: "same-origin", redirect: "manual" }).then(function (answer) {
+    fetch(location.href, { credentials: "same-origin", redirect: "manual", headers: { "X-Gupdispatch-Fresh": "1" } }).then(function (answer) {
       if (answer.type === "opaqueredirect") location.reload(); // the session has ended
       return answer.ok ? answer.text().then(take) : null;
     }).catch(function () { /* it will be there again */ }).then(function () { timer = setTimeout(look, every); });
