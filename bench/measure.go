@@ -187,6 +187,7 @@ func measure(ctx context.Context, s setting, n int) (r result, err error) {
 		return r, err
 	}
 	first, last, err := b.drained(ctx, n)
+	peak := peakOf(w.Process.Pid)
 	w.end()
 	if err != nil {
 		return r, err
@@ -200,15 +201,27 @@ func measure(ctx context.Context, s setting, n int) (r result, err error) {
 		return r, err
 	}
 	thousands := float64(n) / 1000
-	usage, _ := w.ProcessState.SysUsage().(*syscall.Rusage)
 	return result{
 		rate:         float64(n) / last.Sub(first).Seconds(),
 		workerCPU:    w.cpu() / thousands,
 		redisCPU:     (cpuAfter - cpuBefore) / thousands,
 		bytesWaiting: (full - empty) / float64(n),
 		bytesAfter:   (after - empty) / float64(n),
-		megabytes:    float64(usage.Maxrss) / 1024,
+		megabytes:    peak,
 	}, nil
+}
+
+// peakOf is the most memory that a process ever had, in MB; 0 where the system does not tell. What wait4 tells of a child is at least what its
+// parent had when it began it.
+func peakOf(pid int) float64 {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	for l := range strings.Lines(string(text)) {
+		if v, ok := strings.CutPrefix(l, "VmHWM:"); ok {
+			kb, _ := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(v), " kB"), 64)
+			return kb / 1024
+		}
+	}
+	return 0
 }
 
 // drained waits until the simulator has all messages, and tells when it had the first and the last.
