@@ -64,7 +64,7 @@ func newSendCommand(e *env) *cobra.Command {
 	fs.StringVar(&f.sendAt, "send-at", "", "not before this `time` (RFC 3339, or a duration from now)")
 	fs.StringVar(&f.expiresAt, "expires-at", "", "not after this `time` (RFC 3339, or a duration from now)")
 	fs.StringVar(&f.onInDoubt, "on-in-doubt", "", "resend or hold, when nobody knows whether Gupshup took it")
-	fs.StringArrayVar(&f.metadata, "metadata", nil, "your own `key=value`, shown with the message; may be given several times")
+	fs.StringArrayVar(&f.metadata, "metadata", nil, "your own `key=value`, kept with the message (message show --json); may be given several times")
 	fs.StringVar(&f.file, "file", "", "a `file` of message objects, one JSON object on a line; - reads standard input")
 	fs.BoolVar(&f.wait, "wait", false, "wait until the message is settled; exit code 1 if Gupshup did not take it")
 	fs.DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long --wait waits")
