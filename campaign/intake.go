@@ -8,14 +8,12 @@ import (
 	"io"
 	"math"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"sync"
 	"time"
 
-	"go.uber.org/zap"
-
-	"github.com/gupdispatch/gupdispatch/internal/panics"
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
 	"github.com/gupdispatch/gupdispatch/producer"
@@ -69,9 +67,19 @@ func (e *ConflictError) Error() string {
 }
 
 // PanicError says that a file could not be read because of a mistake of ours. What is in the file may be in a panic's value, which is not told.
-type PanicError struct{ Fields []zap.Field } // for the log: what it was, and where
+type PanicError struct {
+	What  string // a runtime error, which names types and indexes, or the type of any other value
+	Stack []byte
+}
 
-func newPanicError(value any) error { return &PanicError{panics.Fields(value)} }
+// newPanicError is for the deferred function that recovers.
+func newPanicError(value any) error {
+	e := &PanicError{What: fmt.Sprintf("a value of type %T", value), Stack: debug.Stack()}
+	if err, ok := value.(runtime.Error); ok {
+		e.What = err.Error()
+	}
+	return e
+}
 
 func (e *PanicError) Error() string {
 	return "reading the file failed by a mistake of gupdispatch's: report it with the log; what was taken in stays, and the same file goes on behind it"

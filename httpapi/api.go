@@ -234,7 +234,7 @@ func (a *api) problemOf(ctx context.Context, err error) *problem {
 	var broken *campaign.PanicError
 	switch {
 	case errors.As(err, &broken):
-		a.log.Error("http.panic", append(broken.Fields, zap.String("request_id", visitOf(ctx).id))...)
+		a.log.Error("http.panic", zap.String("panic", broken.What), zap.ByteString("stack", broken.Stack), zap.String("request_id", visitOf(ctx).id))
 		return newProblem(http.StatusInternalServerError, mistake)
 	case errors.As(err, &p):
 		return p
