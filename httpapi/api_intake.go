@@ -170,9 +170,7 @@ func (a *api) hearCampaign(r *http.Request, up *upload) (done takenCampaign, p *
 	if err != nil {
 		return done, a.intakeProblem(ctx, err, up)
 	}
-	if !done.before {
-		_, _ = io.CopyN(io.Discard, up, maxEpilogue)
-	}
+	_, _ = io.CopyN(io.Discard, up, maxEpilogue)
 	return done, nil
 }
 
