@@ -224,7 +224,7 @@ func TestRowsAreRejectedAndTheRestGoesOn(t *testing.T) {
 			"line 4: to: its number stands in line 2 already",
 			"line 6: id: it stands in line 2 already",
 			"line 7: id: another message has it",
-			"line 8: name: must not contain line breaks or tabs",
+			"line 8: name: must not contain line breaks, tabs or other control characters",
 			"line 9: id: must not begin with the campaign's id and a dot, as the ids of rows without one do",
 			"line 1210: to: its number stands in an earlier line",
 			"line 1211: id: it stands in an earlier line",
@@ -346,7 +346,7 @@ func TestAnotherFileIsNotTheRestOfThisOne(t *testing.T) {
 // hooked reads the beginning of a file, calls a function, and reads the rest.
 type hooked struct {
 	begin, rest io.Reader
-	hook         func()
+	hook        func()
 }
 
 func (h *hooked) Read(p []byte) (int, error) {

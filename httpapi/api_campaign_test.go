@@ -223,6 +223,7 @@ func TestCampaignsThatAreRefused(t *testing.T) {
 		c.settings("c", fmt.Sprintf(`,"window":"%s"`, strings.Repeat("x", maxListBody))):                 "campaign",
 		c.settings(strings.Repeat("x", 49)):                                                              "id",
 		strings.Replace(c.settings("c"), `"{name}"`, `7`, 1):                                             "template.params",
+		strings.Replace(c.settings("c"), `"{name}"`, `"{name"`, 1):                                       "template.params",
 		strings.Replace(c.settings("c"), `"{name}"`, `"{nme}"`, 1):                                       "recipients",
 		strings.Replace(c.settings("c", `,"expires_at":"2999-01-01T00:00:00Z"`), `"{name}"`, `"{x}"`, 1): "recipients",
 	} {
