@@ -224,7 +224,7 @@ func TestRowsAreRejectedAndTheRestGoesOn(t *testing.T) {
 			"line 4: to: its number stands in line 2 already",
 			"line 6: id: it stands in line 2 already",
 			"line 7: id: another message has it",
-			"line 8: name: must not contain line breaks or tabs",
+			"line 8: name: must not contain line breaks, tabs or other control characters",
 			"line 9: id: must not begin with the campaign's id and a dot, as the ids of rows without one do",
 			"line 1210: to: its number stands in an earlier line",
 			"line 1211: id: it stands in an earlier line",
@@ -298,6 +298,18 @@ func TestSameCampaignAgain(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, done.Existing)
 		require.EqualValues(t, 5, done.Accepted)
+		_, _, err = s.take(d, strings.ReplaceAll(people(5), "\n", "\r\n"), func(f *File) { f.Strict = true })
+		require.NoError(t, err)
+		for _, file := range []string{
+			people(4), people(6), people(5) + "12,Nobody\n", people(2000), strings.Replace(people(5), "Asha 3", "Asha 4", 1), people(5) + "\n", "to,name,x\n9,a,b\n",
+		} {
+			_, rejected, err := s.take(d, file, func(f *File) { f.Strict = true })
+			requireOtherFile(t, err)
+			require.Empty(t, rejected)
+		}
+		_, _, err = s.take(d, `{"to":"919800000000","name":"Asha 0"}`, func(f *File) { f.Format = NDJSON })
+		requireOtherFile(t, err)
+		require.Equal(t, message.CampaignRunning, s.get("c").Status)
 		d.Params = []string{"{name}!"}
 		_, _, err = s.take(d, people(5))
 		var conflict *ConflictError
@@ -331,14 +343,14 @@ func TestAnotherFileIsNotTheRestOfThisOne(t *testing.T) {
 	})
 }
 
-// hooked reads a header, calls a function, and reads the rest.
+// hooked reads the beginning of a file, calls a function, and reads the rest.
 type hooked struct {
-	header, rest io.Reader
-	hook         func()
+	begin, rest io.Reader
+	hook        func()
 }
 
 func (h *hooked) Read(p []byte) (int, error) {
-	if n, err := h.header.Read(p); err == nil {
+	if n, err := h.begin.Read(p); err == nil {
 		return n, nil
 	}
 	if h.hook != nil {
@@ -348,19 +360,25 @@ func (h *hooked) Read(p []byte) (int, error) {
 	return h.rest.Read(p)
 }
 
+// hookedInto calls a function once the campaign of a file has begun, and no row of it was read.
+func hookedInto(file string, hook func()) *hooked {
+	at := strings.Index(file, "\n") + 2
+	return &hooked{begin: strings.NewReader(file[:at]), rest: strings.NewReader(file[at:]), hook: hook}
+}
+
 // Whoever broke off and began anew may be faster than the end of the first call: what that one still takes in is not taken again.
 func TestAnotherCallTakesRowsMeanwhile(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
 		s := newSite(t, rdb)
 		stopped := errors.New("stopped")
-		header, rest, _ := strings.Cut(people(3000)+"12,Nobody\n", "\n")
+		file := people(3000) + "12,Nobody\n"
 		take := func(id, other string) (Taken, error) {
 			done, _, err := s.take(s.definition(id), "", func(f *File) {
-				f.In = &hooked{header: strings.NewReader(header + "\n"), rest: strings.NewReader(rest), hook: func() {
+				f.In = hookedInto(file, func() {
 					_, err := (&Intake{Ledger: s.ledger}).Take(t.Context(), s.definition(id), File{Format: CSV, In: &brokenReader{text: other, err: stopped}})
 					require.ErrorIs(t, err, stopped)
-				}}
+				})
 			})
 			return done, err
 		}
@@ -378,6 +396,44 @@ func TestAnotherCallTakesRowsMeanwhile(t *testing.T) {
 		require.ErrorAs(t, err, &changed)
 		s.balanced()
 	})
+}
+
+// Two calls at the same time, of which the other one comes to the end: the same file had been read before, another one is refused.
+func TestAnotherCallReadsTheWholeFileMeanwhile(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb)
+		file := people(2500) + "12,Nobody\n"
+		for i, other := range []string{file, people(1), people(1500), people(2501), people(3000), strings.Replace(file, "Asha 3\n", "Asha 4\n", 1)} {
+			id := fmt.Sprint("c", i)
+			var first Taken
+			done, _, err := s.take(s.definition(id), "", func(f *File) {
+				f.In = hookedInto(file, func() {
+					var err error
+					first, _, err = s.take(s.definition(id), other)
+					require.NoError(t, err)
+				})
+			})
+			require.Equal(t, first.Accepted, s.get(id).Rows, id)
+			require.Equal(t, message.CampaignRunning, s.get(id).Status)
+			if i > 0 {
+				requireOtherFile(t, err)
+				continue
+			}
+			require.NoError(t, err)
+			first.Existing = true
+			require.Equal(t, first, done)
+		}
+		s.balanced()
+	})
+}
+
+func requireOtherFile(t *testing.T, err error) {
+	t.Helper()
+	var conflict *ConflictError
+	require.ErrorAs(t, err, &conflict)
+	require.True(t, conflict.File)
+	require.ErrorContains(t, err, "read from another file")
 }
 
 // Chunks are bounded by bytes, too, so that long lines do not fill the memory of whoever reads them.

@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"github.com/gupdispatch/gupdispatch/gupshup"
 	"github.com/gupdispatch/gupdispatch/message"
 )
 
-var errControl = errors.New("must not contain line breaks or tabs")
+var errControl = errors.New("must not contain line breaks, tabs or other control characters")
 
 // row makes a row of what a line says, if a message can be made of it. Its error says what is wrong and repeats nothing of it.
 func (f *Form) row(number int64, said fields, region string) (Row, error) {
@@ -27,7 +28,7 @@ func (f *Form) row(number int64, said fields, region string) (Row, error) {
 		return Row{}, errors.New("id: must not begin with the campaign's id and a dot, as the ids of rows without one do")
 	}
 	for i, v := range r.Values {
-		if strings.ContainsAny(v, "\n\r\t") {
+		if strings.ContainsFunc(v, unicode.IsControl) {
 			return Row{}, fmt.Errorf("%s: %w", f.Columns[i], errControl)
 		}
 	}
@@ -41,6 +42,11 @@ func (f *Form) row(number int64, said fields, region string) (Row, error) {
 	m, err := f.Message(r)
 	if err != nil {
 		return Row{}, err
+	}
+	for i, p := range m.Content.Template.Params {
+		if strings.TrimSpace(p) == "" {
+			return Row{}, fmt.Errorf("%s: is empty, and Meta refuses empty parameters", f.Params[i])
+		}
 	}
 	if err := m.Content.Validate(); err != nil {
 		var problems gupshup.FieldErrors

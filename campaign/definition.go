@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/gupdispatch/gupdispatch/gupshup"
 	"github.com/gupdispatch/gupdispatch/message"
@@ -104,6 +105,16 @@ func (d *Definition) Normalise(now time.Time) error {
 	}
 	if err := (gupshup.Template{ID: d.Template}).Validate(); err != nil {
 		bad("template", "must be the template's UUID at Gupshup, not its name or Meta's number")
+	}
+	for i, p := range d.Params {
+		switch {
+		case strings.TrimSpace(p) == "":
+			bad("params", "number %d is empty, and Meta refuses empty parameters", i+1)
+		case strings.ContainsFunc(p, unicode.IsControl):
+			bad("params", "number %d: %s", i+1, errControl)
+		case strings.ContainsAny(placeholder.ReplaceAllString(p, ""), "{}"):
+			bad("params", "number %d has a brace that belongs to no {column}: write the name of a column between two braces", i+1)
+		}
 	}
 	if len(d.Media) > 0 {
 		var v map[string]any

@@ -56,13 +56,17 @@ type Taken struct {
 	Existing bool  // the whole file had been read before
 }
 
-// ConflictError says that the id belongs to a campaign that sends something else.
+// ConflictError says that the id belongs to a campaign that sends something else, or to others.
 type ConflictError struct {
 	ID     string
 	Status message.CampaignStatus
+	File   bool // it sends the same, and was read whole from another file
 }
 
 func (e *ConflictError) Error() string {
+	if e.File {
+		return fmt.Sprintf("campaign id %q belongs to a campaign that was read from another file (it is %s): nothing was added; give these rows another id", e.ID, e.Status)
+	}
 	return fmt.Sprintf("campaign id %q belongs to a campaign with another definition (it is %s): use another id", e.ID, e.Status)
 }
 
@@ -93,7 +97,8 @@ func (e *StrictError) Error() string {
 }
 
 // Take reads a file for a campaign, which Normalise has passed, chunk by chunk. Called again after it was interrupted, with the same
-// definition and file, it goes on where it was. Nothing is sent before the whole file was read.
+// definition and file, it goes on where it was. Nothing is sent before the whole file was read. A file that was read whole before adds nothing:
+// it is read all the same, as another file with the same id is a mistake.
 func (in *Intake) Take(ctx context.Context, d Definition, f File) (Taken, error) {
 	t := &taking{Intake: in, form: NewForm(d), file: f, owner: message.NewID(), done: Taken{ID: d.ID}}
 	err := t.readAll(ctx)
@@ -108,6 +113,9 @@ func (in *Intake) Take(ctx context.Context, d Definition, f File) (Taken, error)
 		return err
 	})
 	if err != nil {
+		if err = t.overtaken(ctx, err); err == nil {
+			err = t.same()
+		}
 		return t.done, err
 	}
 	// What is left here the expander drops.
@@ -131,7 +139,8 @@ type taking struct {
 	sum   string              // over the lines of the earlier call
 	seen  map[uint64]struct{} // of a dry run: what was read
 	begun bool                // the campaign may take rows
-	ahead ledger.Campaign     // as another call left it that took rows in meanwhile, if one did
+	ahead ledger.Campaign     // as another call left it that took rows in before or meanwhile, if one did
+	whole bool                // another call had read its whole file before this one began
 	told  bool                // that somebody else may read the file
 }
 
@@ -163,7 +172,7 @@ func (t *taking) begin(ctx context.Context) error {
 	t.done.Lines, t.done.Before, t.done.Accepted, t.done.Rejected, t.sum = c.Lines, c.Lines, c.Rows, c.Rejected, c.Sum
 	switch {
 	case c.Complete:
-		t.done.Existing = true
+		t.ahead, t.whole = c, true
 	case c.Status.Ended():
 		return &ledger.IntakeError{Status: c.Status}
 	default:
@@ -216,7 +225,7 @@ func (t *taking) readAll(parent context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if err := t.begin(ctx); err != nil || t.done.Existing {
+	if err := t.begin(ctx); err != nil {
 		return err
 	}
 	close(begun)
@@ -237,7 +246,7 @@ func (t *taking) readAll(parent context.Context) error {
 		}
 		if b.err != nil {
 			if errors.Is(b.err, io.EOF) {
-				return nil
+				return t.same()
 			}
 			return b.err
 		}
@@ -352,7 +361,43 @@ func sumWith(sum uint64, l line) uint64 {
 func sumText(sum uint64) string { return strconv.FormatUint(sum, 16) }
 
 func (t *taking) changed(lines int64) error {
+	if t.whole {
+		return t.otherFile()
+	}
 	return &FileError{fmt.Sprintf("the file is not the one that the first %d lines of this campaign were read from: give the same one, or another campaign id", lines)}
+}
+
+func (t *taking) otherFile() error {
+	return &ConflictError{ID: t.form.ID, Status: t.done.Status, File: true}
+}
+
+// overtaken makes of the refusal of rows a campaign that is ahead, if another call has read its whole file meanwhile.
+func (t *taking) overtaken(ctx context.Context, refused error) error {
+	var closed *ledger.IntakeError
+	if !errors.As(refused, &closed) || closed.Status == "" {
+		return refused
+	}
+	c, err := t.Ledger.GetCampaign(ctx, t.form.Sender, t.form.ID)
+	if err != nil {
+		return err
+	}
+	if !c.Complete {
+		return refused
+	}
+	t.ahead, t.done.Status = c, c.Status
+	return nil
+}
+
+// same makes sure, at the end of the file, that a campaign that others had read whole was read from it.
+func (t *taking) same() error {
+	if !t.ahead.Complete {
+		return nil
+	}
+	if t.done.Lines != t.ahead.Lines {
+		return t.otherFile()
+	}
+	t.done.Existing, t.done.Accepted, t.done.Rejected = true, t.ahead.Rows, t.ahead.Rejected
+	return nil
 }
 
 // reader reads the header, if the format has one.
@@ -430,6 +475,10 @@ func (b *batch) pack() {
 
 // take takes one batch in. What is rejected is told before: should this process end between, it is told twice rather than not at all.
 func (t *taking) take(ctx context.Context, b *batch) error {
+	if t.ahead.Complete {
+		_, err := t.catchUp(b)
+		return err
+	}
 	if err := t.reject(ctx, b.rejected); err != nil {
 		return err
 	}
@@ -452,7 +501,10 @@ func (t *taking) take(ctx context.Context, b *batch) error {
 			}
 			continue
 		case err != nil:
-			return err
+			if err = t.overtaken(ctx, err); err != nil {
+				return err
+			}
+			continue
 		case len(clashes) == 0:
 			t.accepted(b)
 			return nil
@@ -469,6 +521,8 @@ func (t *taking) take(ctx context.Context, b *batch) error {
 // broke off and began anew may be faster than the end of its first request. It says whether something is left to be taken in.
 func (t *taking) catchUp(b *batch) (rest bool, err error) {
 	switch {
+	case t.ahead.Complete && t.ahead.Lines < b.last:
+		return false, t.otherFile()
 	case t.ahead.Lines <= t.done.Lines:
 		return true, nil
 	case t.ahead.Lines > b.last:
@@ -482,6 +536,9 @@ func (t *taking) catchUp(b *batch) (rest bool, err error) {
 		}
 	}
 	if sumText(sum) != t.ahead.Sum {
+		if t.ahead.Complete {
+			return false, t.otherFile()
+		}
 		return false, t.changed(t.ahead.Lines)
 	}
 	b.rows = slices.DeleteFunc(b.rows, func(r Row) bool { return r.Line <= t.ahead.Lines })

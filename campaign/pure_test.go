@@ -24,12 +24,16 @@ func TestDefinitionNamesEveryProblem(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	d := Definition{
 		ID: strings.Repeat("x", MaxIDLength+1), Template: "welcome", Priority: "high", Rate: -1, Window: "9-5", InDoubt: "x", Expires: now,
-		Media: []byte("1"),
+		Media: []byte("1"), Params: []string{"{name", "{}", "{{name}}", "name}", " ", "a\x00", "{name} {first name}!"},
 	}
 	err := d.Normalise(now)
 	var problems gupshup.FieldErrors
 	require.ErrorAs(t, err, &problems)
-	require.Len(t, problems, 9, err)
+	require.Len(t, problems, 9+6, err)
+	for i, want := range []string{"number 1 has a brace", "number 2 has a brace", "number 3 has a brace", "number 4 has a brace", "number 5 is empty", "number 6: must not"} {
+		require.Equal(t, "params", problems[8+i].Field)
+		require.Contains(t, problems[8+i].Problem, want)
+	}
 
 	good := Definition{Sender: "s", Template: template}
 	require.NoError(t, good.Normalise(now))
@@ -128,12 +132,22 @@ func TestRowsThatAreRefused(t *testing.T) {
 		{csv, "919876543210,a b,,Asha", "id: must be"},
 		{csv, "919876543210,,Asha", "has 3 fields, the header 4"},
 		{csv, `919876543210,,,"Asha`, "quotes"},
-		{csv, "919876543210,,,A\tb", "name: must not contain line breaks or tabs"},
+		{csv, "919876543210,,,A\tb", "name: must not contain line breaks, tabs or other"},
 		{csv, "919876543210,,,A     b", "consecutive spaces"},
 		{csv, "919876543210,,{,Asha", "media: cannot be read"},
 		{csv, `919876543210,,"{""type"":""image"",""image"":{""link"":""https://x.example/a.png""}}",Asha`, ""},
 		{jsonReader{f.Columns}, `{"to":919876543210,"name":"Asha","more":[1]}`, ""},
-		{jsonReader{f.Columns}, `{"to":"919876543210","name":null}`, ""},
+		{csv, "919876543210,,,", "{name}: is empty"},
+		{csv, "919876543210,,, ", "{name}: is empty"},
+		{csv, "919876543210,,,A\x00b", "name: must not contain line breaks, tabs or other control characters"},
+		{jsonReader{f.Columns}, `{"to":"919876543210","name":null}`, "{name}: is empty"},
+		{jsonReader{f.Columns}, `{"to":"919876543210","name":"a\u0000"}`, "control characters"},
+		{jsonReader{f.Columns}, `{"to":"919876543210","name":"a","name":"b"}`, "two values of the same name"},
+		{jsonReader{f.Columns}, `{"to":"919876543210","to":"919876543211","name":"b"}`, "two values of the same name"},
+		{jsonReader{f.Columns}, `{"to":"919876543210","name":{"a":1,"a":2}}`, `"name" must be a text`},
+		{jsonReader{f.Columns}, `{"to":"919876543210","name":"a"`, "no JSON object"},
+		{jsonReader{f.Columns}, `{"to":"919876543210" "name":"a"}`, "no JSON object"},
+		{jsonReader{f.Columns}, `["to"]`, "no JSON object"},
 		{jsonReader{f.Columns}, `{"to":"919876543210"}`, `has no "name"`},
 		{jsonReader{f.Columns}, `{"to":"919876543210","name":["Asha"]}`, `"name" must be a text`},
 		{jsonReader{f.Columns}, `{"to":"919876543210","name":"a\nb"}`, "line breaks"},

@@ -166,18 +166,47 @@ func (r *csvReader) read(text []byte) (f fields, err error) {
 	return f, nil
 }
 
+var errNoObject = errors.New("is no JSON object")
+
+// object reads a JSON object whose names are all different: of two values nobody knows which one was meant.
+func object(text []byte) (map[string]any, error) {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	if begin, err := dec.Token(); err != nil || begin != json.Delim('{') {
+		return nil, errNoObject
+	}
+	row := map[string]any{}
+	for dec.More() {
+		name, err := dec.Token() // a string, or else the decoder complains
+		if err != nil {
+			return nil, errNoObject
+		}
+		var v any
+		if dec.Decode(&v) != nil {
+			return nil, errNoObject
+		}
+		key, _ := name.(string)
+		if _, twice := row[key]; twice {
+			return nil, errors.New("has two values of the same name")
+		}
+		row[key] = v
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, errNoObject
+	}
+	if dec.More() {
+		return nil, errors.New("has more than one JSON object")
+	}
+	return row, nil
+}
+
 // jsonReader reads an object from each line.
 type jsonReader struct{ columns []string }
 
 func (r jsonReader) read(text []byte) (f fields, err error) {
-	var row map[string]any
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	if err := dec.Decode(&row); err != nil || row == nil {
-		return f, errors.New("is no JSON object")
-	}
-	if dec.More() {
-		return f, errors.New("has more than one JSON object")
+	row, err := object(text)
+	if err != nil {
+		return f, err
 	}
 	word := func(name string, need bool) string {
 		v, ok := row[name]

@@ -259,6 +259,9 @@ func campaignProblem(err error) *problem {
 		return wrong("recipients", "%s", file)
 	case errors.As(err, &conflict):
 		p := newProblem(http.StatusConflict, "this id belongs to a campaign with other settings: use another id")
+		if conflict.File {
+			p.Detail = "this id belongs to a campaign that was read from another file: nothing was added; give these rows another id"
+		}
 		p.CampaignStatus = conflict.Status
 		return p
 	case errors.As(err, &intake) && intake.Status == "":

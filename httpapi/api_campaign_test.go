@@ -116,6 +116,10 @@ func TestCampaignOverHTTP(t *testing.T) {
 		require.Equal(t, http.StatusOK, got.StatusCode, "nothing is added")
 		require.EqualValues(t, 60, v["accepted"])
 		require.Len(t, v["rejects"], 2)
+		got, v = c.create(c.settings("spring", `,"rate":0.02`), file+"919800000999,More\n")
+		require.Equal(t, http.StatusConflict, got.StatusCode, got.text)
+		require.Contains(t, v["detail"], "read from another file")
+		require.Equal(t, "running", v["campaign_status"])
 		got, v = c.create(c.settings("spring"), file)
 		require.Equal(t, http.StatusConflict, got.StatusCode)
 		require.Equal(t, "spring", v["id"])
@@ -219,6 +223,7 @@ func TestCampaignsThatAreRefused(t *testing.T) {
 		c.settings("c", fmt.Sprintf(`,"window":"%s"`, strings.Repeat("x", maxListBody))):                 "campaign",
 		c.settings(strings.Repeat("x", 49)):                                                              "id",
 		strings.Replace(c.settings("c"), `"{name}"`, `7`, 1):                                             "template.params",
+		strings.Replace(c.settings("c"), `"{name}"`, `"{name"`, 1):                                       "template.params",
 		strings.Replace(c.settings("c"), `"{name}"`, `"{nme}"`, 1):                                       "recipients",
 		strings.Replace(c.settings("c", `,"expires_at":"2999-01-01T00:00:00Z"`), `"{name}"`, `"{x}"`, 1): "recipients",
 	} {

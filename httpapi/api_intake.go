@@ -170,9 +170,7 @@ func (a *api) hearCampaign(r *http.Request, up *upload) (done takenCampaign, p *
 	if err != nil {
 		return done, a.intakeProblem(ctx, err, up)
 	}
-	if !done.before {
-		_, _ = io.CopyN(io.Discard, up, maxEpilogue)
-	}
+	_, _ = io.CopyN(io.Discard, up, maxEpilogue)
 	return done, nil
 }
 
@@ -314,8 +312,11 @@ func (a *api) settings(ctx context.Context, part io.Reader, key string) (d campa
 	err = s.Complete(&d, a.now())
 	if errors.As(err, &fields) {
 		for i := range fields {
-			if fields[i].Field == "template" {
+			switch fields[i].Field {
+			case "template":
 				fields[i].Field = "template.id"
+			case "params":
+				fields[i].Field = "template.params"
 			}
 		}
 		err = invalid(fields...)
