@@ -113,6 +113,9 @@ func TestReplayingDeadLetters(t *testing.T) {
 
 		c.dies("s", "1002")
 		require.NoError(t, c.books.Suppress(t.Context(), c.first, []ledger.Suppression{{Number: number, Scope: gupshup.SuppressAll, Code: "1002", Source: "code"}}))
+		_, v = replay(`{"all":true,"dry_run":true}`)
+		require.EqualValues(t, 0, v["replayed"], "a dry run knows it, too")
+		require.Contains(t, v["items"].([]any)[0].(map[string]any)["reason"], "suppressed")
 		_, v = replay(`{"all":true}`)
 		require.EqualValues(t, 0, v["replayed"])
 		require.Contains(t, v["items"].([]any)[0].(map[string]any)["reason"], "suppressed")

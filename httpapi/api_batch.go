@@ -32,7 +32,8 @@ type batchResult struct {
 
 func (a *api) batch() {
 	type sending struct {
-		Body payload[batchRequest]
+		IdempotencyKey string `header:"Idempotency-Key" hidden:"true"` // refused: passed over, it would promise what a repeat does not keep
+		Body           payload[batchRequest]
 	}
 	type answer struct {
 		RetryAfter string `header:"Retry-After" doc:"when to send what was answered 503 again, in seconds"`
@@ -40,10 +41,14 @@ func (a *api) batch() {
 	}
 	op := a.operation(http.MethodPost, "/v1/messages/batch", "send-messages", "messages", "Hand many messages over",
 		"Up to 1,000. Each is taken or refused by itself, and has a result: 200 here says only that the request was understood. "+
-			"Messages with ids can be sent again safely; those that come without one should not be.", withBody...)
+			"Messages with ids can be sent again safely; those that come without one should not be. An Idempotency-Key is refused: give each message an id.",
+		withBody...)
 	op.MaxBodyBytes = maxBatchBody
 	register(a, op, func(ctx context.Context, in *sending) (*answer, error) {
-		if in.Body.err != nil {
+		switch {
+		case in.IdempotencyKey != "":
+			return nil, wrong("Idempotency-Key", "is not for batches: give each message an id, then the batch can be sent again safely")
+		case in.Body.err != nil:
 			return nil, in.Body.err
 		}
 		handed := in.Body.value.Messages

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -52,7 +51,7 @@ type replayed struct {
 	Sender string         `json:"sender"`
 	Code   string         `json:"code" doc:"why it had died"`
 	Status message.Status `json:"status" doc:"queued, or dead if it was left alone or this is a dry run"`
-	Reason string         `json:"reason,omitempty" doc:"why it was left alone"`
+	Reason string         `json:"reason,omitempty" doc:"why it was left alone, or would be"`
 }
 
 // deadListing chooses dead letters.
@@ -129,13 +128,16 @@ func (a *api) replayDead(ctx context.Context, in *replaying) (*reply[replayAnswe
 		return nil, err
 	}
 	out := replayAnswer{DryRun: q.DryRun, More: more, Items: []replayed{}}
+	if q.DryRun {
+		return a.wouldReplay(ctx, letters, out)
+	}
 	for _, rec := range letters {
 		if ctx.Err() != nil { // the time was up before the rest
 			out.More = true
 			break
 		}
 		item := replayed{ID: rec.ID, Sender: rec.Sender, Code: rec.Code, Status: message.Dead}
-		item.Reason, err = a.replay(ctx, rec, q)
+		item.Reason, err = a.replay(ctx, rec)
 		switch {
 		case err != nil && out.Replayed == 0:
 			return nil, err
@@ -145,13 +147,43 @@ func (a *api) replayDead(ctx context.Context, in *replaying) (*reply[replayAnswe
 			return ok(out), nil
 		case item.Reason == "":
 			out.Replayed++
-			if !q.DryRun {
-				item.Status = message.Queued
-			}
+			item.Status = message.Queued
 		}
 		out.Items = append(out.Items, item)
 	}
 	return ok(out), nil
+}
+
+// wouldReplay answers a dry run.
+func (a *api) wouldReplay(ctx context.Context, letters []ledger.Record, out replayAnswer) (*reply[replayAnswer], error) {
+	reasons, err := a.leftAlone(ctx, letters)
+	if err != nil {
+		return nil, err
+	}
+	for i, rec := range letters {
+		out.Items = append(out.Items, replayed{ID: rec.ID, Sender: rec.Sender, Code: rec.Code, Status: message.Dead, Reason: reasons[i]})
+		if reasons[i] == "" {
+			out.Replayed++
+		}
+	}
+	return ok(out), nil
+}
+
+// leftAlone says of each letter why a replay would not send it, empty if it would. It changes nothing.
+func (a *api) leftAlone(ctx context.Context, letters []ledger.Record) ([]string, error) {
+	refs := make([]ledger.LetterRef, len(letters))
+	for i, rec := range letters {
+		refs[i] = ledger.LetterRef{Sender: rec.Sender, ID: rec.ID}
+	}
+	why, err := a.Ledger.CheckReplay(ctx, refs)
+	if err != nil {
+		return nil, err
+	}
+	reasons := make([]string, len(letters))
+	for i, err := range why {
+		reasons[i] = ledger.LeftAlone(err)
+	}
+	return reasons, nil
 }
 
 // chosen are the letters that a request is about, and whether there are more. They are gathered before anything is done to them: replaying
@@ -197,19 +229,10 @@ func (a *api) chosen(ctx context.Context, q *replayRequest) (letters []ledger.Re
 func (q replayRequest) takesDoubts() bool { return q.IncludeInDoubt || q.Code == codeInDoubt }
 
 // replay sends one letter again, or says why it was left alone.
-func (a *api) replay(ctx context.Context, rec ledger.Record, q replayRequest) (leftAlone string, err error) {
-	if q.DryRun {
-		return "", nil
-	}
+func (a *api) replay(ctx context.Context, rec ledger.Record) (leftAlone string, err error) {
 	err = a.Replay(ctx, rec)
-	var notDead *ledger.NotDeadError
-	var suppressed *ledger.SuppressedError
-	var cancelled *ledger.CampaignCancelledError
-	switch {
-	case errors.As(err, &suppressed), errors.As(err, &cancelled):
-		return err.Error(), nil
-	case errors.Is(err, ledger.ErrNotFound), errors.As(err, &notDead):
-		return "it is no dead letter any more", nil
+	if why := ledger.LeftAlone(err); why != "" {
+		return why, nil
 	}
 	return "", err
 }

@@ -239,6 +239,17 @@ func TestBatch(t *testing.T) {
 	})
 }
 
+// What a repeat does not keep must not look promised.
+func TestABatchTakesNoIdempotencyKey(t *testing.T) {
+	t.Parallel()
+	c := newCounter(t, redistest.Embedded(t), nil)
+	got, v := c.ask("POST", "/v1/messages/batch", `{"messages":[`+c.hello("a")+`]}`, header("Idempotency-Key", "order 42"))
+	require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode, got.text)
+	require.Contains(t, fields(v), "Idempotency-Key")
+	got, _ = c.ask("GET", "/v1/messages/a", "")
+	require.Equal(t, http.StatusNotFound, got.StatusCode, "nothing was taken in")
+}
+
 func TestShowingAMessage(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {

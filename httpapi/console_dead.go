@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/gupdispatch/gupdispatch/ledger"
-	"github.com/gupdispatch/gupdispatch/message"
 	"github.com/gupdispatch/gupdispatch/view"
 )
 
@@ -237,12 +235,17 @@ func (c *console) replayPage(r *http.Request, d *consoleData) error {
 		return err
 	}
 	plan.Count, plan.Doubts, plan.More = len(letters), doubts, more
-	for _, l := range letters[:min(len(letters), maxShownLetters)] {
-		why, err := c.leftAlone(r.Context(), l.Record)
-		if err != nil {
-			return err
-		}
-		if why != "" {
+	shown := letters[:min(len(letters), maxShownLetters)]
+	records := make([]ledger.Record, len(shown))
+	for i, l := range shown {
+		records[i] = l.Record
+	}
+	reasons, err := c.api.leftAlone(r.Context(), records)
+	if err != nil {
+		return err
+	}
+	for i, l := range shown {
+		if why := reasons[i]; why != "" {
 			plan.Left++
 			plan.Alone[l.ID], plan.Why = why, why
 		}
@@ -250,19 +253,6 @@ func (c *console) replayPage(r *http.Request, d *consoleData) error {
 	}
 	d.Body = plan
 	return nil
-}
-
-// leftAlone says why a replay would not send a letter, empty if it would. It changes nothing: who opens a page has done nothing yet.
-func (c *console) leftAlone(ctx context.Context, rec ledger.Record) (string, error) {
-	if rec.Status != message.Dead {
-		return fmt.Sprintf("it is %s, and no dead letter", rec.Status), nil
-	}
-	err := c.api.Ledger.CheckSuppressed(ctx, rec.Sender, rec.To, rec.Priority)
-	var suppressed *ledger.SuppressedError
-	if errors.As(err, &suppressed) {
-		return suppressed.Error(), nil
-	}
-	return "", err
 }
 
 func replaysDead(r *http.Request) act {
@@ -280,7 +270,7 @@ func (c *console) replayDead(ctx context.Context, r *http.Request, _ account, do
 		if late = ctx.Err() != nil; late {
 			break
 		}
-		left, err := c.api.replay(ctx, letter.Record, replayRequest{})
+		left, err := c.api.replay(ctx, letter.Record)
 		if late = err != nil && ctx.Err() != nil; late {
 			break
 		}

@@ -477,12 +477,9 @@ func TestTheDryRunOfAReplayOnlyReads(t *testing.T) {
 		o.put("again", "retry")
 		before, err := o.books.Get(t.Context(), o.sender, "again")
 		require.NoError(t, err)
-		dead := before
-		dead.Status = message.Dead
-		c := &console{api: o.server.api}
-		why, err := c.leftAlone(t.Context(), dead)
+		why, err := o.server.api.leftAlone(t.Context(), []ledger.Record{before})
 		require.NoError(t, err)
-		require.Empty(t, why)
+		require.Equal(t, []string{"it is queued, and no dead letter any more"}, why)
 		after, err := o.books.Get(t.Context(), o.sender, "again")
 		require.NoError(t, err)
 		require.Equal(t, before, after)

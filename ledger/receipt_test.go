@@ -563,15 +563,7 @@ func TestSuppression(t *testing.T) {
 		require.Equal(t, "131050", list[1-i].Code, "of two that last for ever the first stays")
 		require.Equal(t, ledger.Suppressed, b.claim("urgent", 1, "run").Verdict)
 
-		var suppressed *ledger.SuppressedError
-		require.ErrorAs(t, b.CheckSuppressed(ctx, b.sender, number, message.Critical), &suppressed)
-		require.Equal(t, "1002", suppressed.Code)
-		require.NoError(t, b.CheckSuppressed(ctx, b.sender, "4915100000000", message.Bulk))
-
 		b.ahead += time.Hour
-		require.NoError(t, b.CheckSuppressed(ctx, b.sender, number, message.Critical))
-		require.ErrorAs(t, b.CheckSuppressed(ctx, b.sender, number, message.Bulk), &suppressed)
-		require.Equal(t, "131050", suppressed.Code)
 		require.Equal(t, message.Queued, b.accept(b.message("later", message.Default)).Status, "it ran out")
 		require.Equal(t, message.Suppressed, b.accept(b.message("later-bulk", message.Bulk)).Status, "which did not touch the one for bulk")
 		all.Until = b.now().Add(time.Hour)

@@ -32,6 +32,7 @@ var (
 	resolveScript = lasting("resolve", "suppression", "hold", "limit")
 	sweepScript   = load("sweep", "suppression", "hold")
 	replayScript  = lasting("replay", "suppression")
+	lookScript    = load("replay", "suppression") // the same, asked only to look: nobody has to wait for a replica
 	purgeScript   = lasting("purge")
 	cancelScript  = lasting("cancel")
 	runScript     = lasting("run", "suppression")

@@ -62,32 +62,6 @@ func (l *Ledger) Unsuppress(ctx context.Context, sender string, numbers ...strin
 	return int(n), nil
 }
 
-// CheckSuppressed returns a *SuppressedError if a message of this priority to a number would not be sent now. It changes nothing.
-func (l *Ledger) CheckSuppressed(ctx context.Context, sender, number string, priority message.Priority) error {
-	fields := []string{message.NumberKey(number)}
-	if priority == message.Bulk {
-		fields = append(fields, fields[0]+bulkOnly)
-	}
-	entries, err := l.rdb.HMGet(ctx, prefix(sender)+"suppress", fields...).Result()
-	if err != nil {
-		return fmt.Errorf("ledger suppressed: %w", err)
-	}
-	for _, e := range entries {
-		text, is := e.(string)
-		if !is {
-			continue
-		}
-		var v suppressionJSON
-		if err := json.Unmarshal([]byte(text), &v); err != nil {
-			return fmt.Errorf("ledger suppressed: an entry cannot be read: %w", err)
-		}
-		if v.Until == 0 || v.Until > l.now().UnixMilli() {
-			return &SuppressedError{Code: v.Code}
-		}
-	}
-	return nil
-}
-
 // UnsuppressBulk lets a number get bulk again, because its user resumed marketing messages. What a person put on the list stays, and
 // so does what suppresses everything.
 func (l *Ledger) UnsuppressBulk(ctx context.Context, sender, number string) error {

@@ -17,7 +17,9 @@ type deadAction struct {
 	verb, done, status string // "replay", "replayed", and the status that --json shows
 	// leave takes out what must not be touched, and says why.
 	leave func(targets []target, byFilter bool) []target
-	// do acts on one. ledger.ErrNotFound and *ledger.NotDeadError mean that somebody else was faster.
+	// look says of each why it would be left alone, with the errors of do, before anything is done; nil: nobody can know.
+	look func(ctx context.Context, targets []target) ([]error, error)
+	// do acts on one. The errors that ledger.LeftAlone knows leave it alone.
 	do func(ctx context.Context, t target) error
 }
 
@@ -35,6 +37,12 @@ func (a *app) act(c *cobra.Command, ids []string, f pickFlags, action deadAction
 	if action.leave != nil {
 		targets = action.leave(targets, byFilter)
 	}
+	chosen := len(targets)
+	if action.look != nil && (f.dryRun || byFilter) {
+		if targets, err = a.unlessAlone(ctx, targets, f, action); err != nil {
+			return err
+		}
+	}
 	switch {
 	case f.dryRun:
 		for _, t := range targets {
@@ -43,6 +51,9 @@ func (a *app) act(c *cobra.Command, ids []string, f pickFlags, action deadAction
 			}
 		}
 		a.env.note("would %s %s", action.verb, letters(len(targets)))
+		if !byFilter {
+			wrong += chosen - len(targets)
+		}
 		return wrongIDs(wrong)
 	case byFilter && len(targets) > 0:
 		if err := a.env.confirm(ctx, action.verb+" "+letters(len(targets)), f.yes); err != nil {
@@ -52,15 +63,9 @@ func (a *app) act(c *cobra.Command, ids []string, f pickFlags, action deadAction
 	n := 0
 	for _, t := range targets {
 		err := action.do(ctx, t)
-		var notDead *ledger.NotDeadError
-		var suppressed *ledger.SuppressedError
-		var cancelled *ledger.CampaignCancelledError
-		switch {
-		case errors.As(err, &suppressed), errors.As(err, &cancelled):
-			a.env.note("%s of %s was left alone: %s", t.id, t.sender, err)
-			continue
-		case errors.Is(err, ledger.ErrNotFound), errors.As(err, &notDead):
-			a.env.note("%s of %s was left alone: it is no dead letter any more", t.id, t.sender)
+		switch why := ledger.LeftAlone(err); {
+		case why != "":
+			a.env.note("%s of %s was left alone: %s", t.id, t.sender, why)
 			continue
 		case err != nil:
 			return fmt.Errorf("stopped at %s of %s, %s %s: %w", t.id, t.sender, letters(n), action.done, err)
@@ -73,7 +78,31 @@ func (a *app) act(c *cobra.Command, ids []string, f pickFlags, action deadAction
 	if !f.json {
 		fmt.Fprintf(a.env.stdout, "%s %s\n", letters(n), action.done)
 	}
+	if !byFilter { // whoever names a letter wants just that one
+		wrong += chosen - n
+	}
 	return wrongIDs(wrong)
+}
+
+// unlessAlone takes out what would be left alone, and says why.
+func (a *app) unlessAlone(ctx context.Context, targets []target, f pickFlags, action deadAction) ([]target, error) {
+	reasons, err := action.look(ctx, targets)
+	if err != nil {
+		return nil, err
+	}
+	was := "was"
+	if f.dryRun {
+		was = "would be"
+	}
+	kept := make([]target, 0, len(targets))
+	for i, t := range targets {
+		if why := ledger.LeftAlone(reasons[i]); why != "" {
+			a.env.note("%s of %s %s left alone: %s", t.id, t.sender, was, why)
+			continue
+		}
+		kept = append(kept, t)
+	}
+	return kept, nil
 }
 
 func wrongIDs(n int) error {

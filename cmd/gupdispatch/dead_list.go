@@ -125,11 +125,11 @@ func newDeadShowCommand(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use: "show ID", Short: "Tell the story of a dead letter", Args: exactly(1, "the id of a dead letter"),
 		RunE: func(c *cobra.Command, args []string) error {
-			return e.oneMessage(c.Context(), args[0], sender, func(_ *app, rec ledger.Record) error {
+			return e.oneMessage(c.Context(), args[0], sender, func(a *app, rec ledger.Record) error {
 				if rec.Status != message.Dead {
 					return fmt.Errorf("message %s is %s, not a dead letter: `gupdispatch message show` tells its story", rec.ID, rec.Status)
 				}
-				return e.showMessage(view.MessageOf(rec, reveal), asJSON)
+				return a.showMessage(c.Context(), rec, reveal, asJSON)
 			})
 		},
 	}

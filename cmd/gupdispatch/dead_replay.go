@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
 	"github.com/gupdispatch/gupdispatch/producer"
 	"github.com/gupdispatch/gupdispatch/worker"
@@ -31,6 +32,7 @@ func newDeadReplayCommand(e *env) *cobra.Command {
 				leave: func(targets []target, byFilter bool) []target {
 					return e.withoutDoubt(targets, byFilter && !includeInDoubt)
 				},
+				look: a.checkReplay,
 				do: a.replay(func(what string, t target, err error) {
 					e.note("%s of %s: %s: %s", t.id, t.sender, replayTexts[what], err)
 				}),
@@ -40,6 +42,15 @@ func newDeadReplayCommand(e *env) *cobra.Command {
 	f.add(c)
 	c.Flags().BoolVar(&includeInDoubt, "include-in-doubt", false, "also those that may have arrived, although they may then arrive twice")
 	return c
+}
+
+// checkReplay says of each letter why a replay would leave it alone.
+func (a *app) checkReplay(ctx context.Context, targets []target) ([]error, error) {
+	refs := make([]ledger.LetterRef, len(targets))
+	for i, t := range targets {
+		refs[i] = ledger.LetterRef{Sender: t.sender, ID: t.id}
+	}
+	return a.ledger.CheckReplay(ctx, refs)
 }
 
 // withoutDoubt takes out the letters in doubt, or warns of them.

@@ -144,6 +144,37 @@ func TestReplayAsksAndKeepsItsHandsOffDoubts(t *testing.T) {
 	})
 }
 
+// What a replay would leave alone, a dry run, the question before it and a message's story leave alone, too.
+func TestWhatAReplayWouldLeaveAloneIsSaidBefore(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb, gupshuptest.Config{}, "")
+		s.dies(s.sender, "a", "1002")
+		require.Contains(t, s.ok("message", "show", "a").out, "`gupdispatch dead replay a --sender "+s.sender+"` sends it again")
+		require.Contains(t, s.ok("dead", "replay", "--all", "--dry-run").errs, "would replay 1 dead letter")
+		s.ok("suppress", "add", testNumber, "--sender", s.sender)
+
+		dry := s.ok("dead", "replay", "--code", "1002", "--dry-run")
+		require.Contains(t, dry.errs, "would replay 0 dead letters")
+		require.Contains(t, dry.errs, "a of "+s.sender+" would be left alone: its number is suppressed")
+		require.Empty(t, dry.out)
+		got := s.ok("dead", "replay", "--all")
+		require.Contains(t, got.out, "0 dead letters replayed", "nothing is asked if there is nothing to do")
+		for _, args := range [][]string{{"a"}, {"a", "--dry-run"}} {
+			got = s.run(append([]string{"dead", "replay"}, args...)...)
+			require.Equal(t, exitFailed, got.code, args)
+			require.Contains(t, got.errs, "its number is suppressed")
+		}
+		for _, show := range []string{"message", "dead"} {
+			got = s.ok(show, "show", "a")
+			require.NotContains(t, got.out, "sends it again")
+			require.Contains(t, got.out, "`gupdispatch dead replay` would leave it alone: its number is suppressed")
+		}
+		require.Contains(t, s.ok("dead", "purge", "--all", "--dry-run").errs, "would purge 1 dead letter")
+		s.ok("audit", "--deep")
+	})
+}
+
 func TestReplayOfALetterInDoubtByItsIDWarns(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, redistest.Embedded(t), gupshuptest.Config{}, "")

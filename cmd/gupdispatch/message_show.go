@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -24,8 +25,8 @@ func newMessageShowCommand(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use: "show ID", Short: "Tell the story of a message", Args: exactly(1, "the id of a message, ours or Gupshup's messageId"),
 		RunE: func(c *cobra.Command, args []string) error {
-			return e.oneMessage(c.Context(), args[0], sender, func(_ *app, rec ledger.Record) error {
-				return e.showMessage(view.MessageOf(rec, reveal), asJSON)
+			return e.oneMessage(c.Context(), args[0], sender, func(a *app, rec ledger.Record) error {
+				return a.showMessage(c.Context(), rec, reveal, asJSON)
 			})
 		},
 	}
@@ -35,16 +36,25 @@ func newMessageShowCommand(e *env) *cobra.Command {
 	return c
 }
 
-func (e *env) showMessage(v view.Message, asJSON bool) error {
+func (a *app) showMessage(ctx context.Context, rec ledger.Record, reveal, asJSON bool) error {
+	v := view.MessageOf(rec, reveal)
 	if asJSON {
-		return e.printJSON(v)
+		return a.env.printJSON(v)
 	}
-	tellStory(e.stdout, v)
+	why := ""
+	if rec.Status == message.Dead {
+		reasons, err := a.ledger.CheckReplay(ctx, []ledger.LetterRef{{Sender: rec.Sender, ID: rec.ID}})
+		if err != nil {
+			return err
+		}
+		why = ledger.LeftAlone(reasons[0])
+	}
+	tellStory(a.env.stdout, v, why)
 	return nil
 }
 
-// tellStory prints a message for people, one event on a line.
-func tellStory(w io.Writer, v view.Message) {
+// tellStory prints a message for people, one event on a line. leftAlone is why a dead letter would not be replayed.
+func tellStory(w io.Writer, v view.Message, leftAlone string) {
 	fmt.Fprintf(w, "message %s of sender %s to %s, priority %s\n", v.ID, v.Sender, v.To, v.Priority)
 	event := func(at stamp, format string, args ...any) {
 		fmt.Fprintf(w, "  %s  %s\n", at, fmt.Sprintf(format, args...))
@@ -67,7 +77,11 @@ func tellStory(w io.Writer, v view.Message) {
 	if v.Fallback {
 		fmt.Fprintln(w, "its recipient had no open session, so its fallback template takes its place")
 	}
-	if v.Status == message.Dead {
+	switch {
+	case v.Status != message.Dead:
+	case leftAlone != "":
+		fmt.Fprintf(w, "`gupdispatch dead replay` would leave it alone: %s\n", leftAlone)
+	default:
 		fmt.Fprintf(w, "`gupdispatch dead replay %s --sender %s` sends it again", v.ID, v.Sender)
 		if v.Code == worker.CodeInDoubt {
 			fmt.Fprint(w, ", although it may have arrived")

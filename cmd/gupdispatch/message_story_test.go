@@ -39,7 +39,7 @@ func TestTheStoryIsInOrderOfTime(t *testing.T) {
 		FellBack: true,
 	}
 	var b strings.Builder
-	tellStory(&b, view.MessageOf(rec, false))
+	tellStory(&b, view.MessageOf(rec, false), "")
 	require.Equal(t, `message a of sender shop to 9198******10, priority default
   2026-01-02T10:03:00.000Z  accepted
   2026-01-02T10:03:02.500Z  attempt 1 submitted, messageId gs-1
