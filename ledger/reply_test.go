@@ -34,7 +34,7 @@ func TestWhatAServersErrorMeans(t *testing.T) {
 		_, err := asReply(script{name: "commit"}, nil, fromRedis(text))
 		require.Error(t, err, text)
 		for _, meaning := range []error{ErrRefused, ErrNoMemory} {
-			require.Equal(t, meaning == want, errors.Is(err, meaning), "%s: %v", text, meaning)
+			require.Equal(t, errors.Is(want, meaning), errors.Is(err, meaning), "%s: %v", text, meaning)
 		}
 	}
 }
