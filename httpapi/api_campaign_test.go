@@ -243,6 +243,15 @@ func TestCampaignsThatAreRefused(t *testing.T) {
 		v := ask(want, http.StatusUnprocessableEntity, parts...)
 		require.Contains(t, fields(v), strings.TrimSpace(want))
 	}
+	for _, settings := range []string{c.settings("two"), c.settings("two", `,"dry_run":true`)} {
+		for name, field := range map[string]string{"recipients": "recipients", "campaign": "campaign", "more": "form"} {
+			v := ask(name, http.StatusUnprocessableEntity, part{"campaign", "", settings}, rows, part{name, "", people(5)})
+			require.Contains(t, fields(v)[field], "is a part too many")
+		}
+	}
+	require.Equal(t, message.CampaignIngesting, c.campaign("two").Status, "nothing of it is sent")
+	ask("one part too few is no more", http.StatusAccepted, part{"campaign", "", c.settings("two")}, rows)
+	require.EqualValues(t, 3, c.campaign("two").Rows)
 	for file, want := range map[string]string{
 		"":                         "the file is empty",
 		"number,name\n1,x\n":       "no column named to",
@@ -254,7 +263,7 @@ func TestCampaignsThatAreRefused(t *testing.T) {
 		require.Contains(t, fields(v)["recipients"], want)
 	}
 	_, v := c.ask("GET", "/v1/campaigns", "")
-	require.Empty(t, v["items"], "what is refused leaves nothing behind")
+	require.Equal(t, []string{"two"}, ids(v), "what is refused leaves nothing behind")
 
 	for kind, status := range map[string]int{
 		"application/json": 415, "": 415, "multipart/form-data": 400, "multipart/mixed; boundary=x": 415, "multipart/form-data; boundary=x": 422,
