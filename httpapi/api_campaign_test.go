@@ -138,6 +138,9 @@ func TestCampaignOverHTTP(t *testing.T) {
 		require.EqualValues(t, 60, v["counts"].(map[string]any)["queued"])
 		require.NotNil(t, v["expected_end"])
 
+		got, v = c.ask("GET", "/v1/messages/spring.2", "")
+		require.Equal(t, http.StatusNotFound, got.StatusCode)
+		require.Contains(t, v["detail"], "no message yet: it is line 2 of campaign spring")
 		report := c.document("/v1/campaigns/spring/report")
 		require.Len(t, report, 61)
 		require.Equal(t, []string{"2", "spring.2", "9198******00", "queued"}, report[1][:4])

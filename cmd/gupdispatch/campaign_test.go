@@ -76,6 +76,7 @@ func TestCampaignThroughTheCommands(t *testing.T) {
 		require.Contains(t, s.ok(create...).errs, "had been read before: nothing was added")
 
 		require.Equal(t, "campaign spring is paused\n", s.ok("campaign", "pause", "spring", "--reason", "a mistake").out)
+		require.Contains(t, s.run("message", "show", "spring.2").errs, "it is line 2 of campaign spring of "+s.sender+", which is paused")
 		worker := s.begin("worker")
 		defer worker.stop()
 		require.Equal(t, "a mistake", s.campaign("spring").Reason)
