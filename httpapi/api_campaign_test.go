@@ -259,7 +259,8 @@ func TestCampaignsThatAreRefused(t *testing.T) {
 		"":                         "the file is empty",
 		"number,name\n1,x\n":       "no column named to",
 		"to,to\n":                  "same name",
-		"PK\x03\x04":               "no column named to",
+		"PK\x03\x04":               "is an Excel workbook",
+		"to,name\n":                "has no rows",
 		"to;nom\n919800000000;x\n": "no column {name}",
 	} {
 		v := ask(file, http.StatusUnprocessableEntity, good, part{"recipients", "", file})

@@ -142,6 +142,19 @@ func TestCampaignWrongUsage(t *testing.T) {
 		require.Equal(t, exitUsage, got.code, args+": "+got.errs)
 		require.Contains(t, got.errs, want, args)
 	}
+	none := filepath.Join(t.TempDir(), "none.csv")
+	create := []string{"campaign", "create", "--csv", "-", "--id", "c", "--template", testTemplate, "--rejects"}
+	bad := s.runWith(recipients(1), append(create, "/does/not/exist/x")...)
+	require.Equal(t, exitFailed, bad.code)
+	require.Contains(t, bad.errs, "the file for rejected rows cannot be written")
+	bad = s.runWith(recipients(0), append(create, none)...)
+	require.Equal(t, exitFailed, bad.code)
+	require.Contains(t, bad.errs, "the file has no rows")
+	require.Contains(t, s.ok("campaign", "list").errs, "there are no campaigns")
+	require.NoFileExists(t, none)
+	require.Equal(t, exitOK, s.runWith(recipients(1), append(create, none)...).code)
+	require.NoFileExists(t, none, "nothing was rejected")
+
 	got := s.runWith("number\n1\n", "campaign", "create", "--csv", "-", "--template", testTemplate)
 	require.Equal(t, exitFailed, got.code)
 	require.Contains(t, got.errs, "no column named to")
