@@ -217,6 +217,7 @@ func TestCampaignsThatAreRefused(t *testing.T) {
 		`{"sender":"nobody","rate":-1}`:                              "rate sender template.id",
 		c.settings("c", `,"on_in_doubt":"x"`):                        "on_in_doubt",
 		c.settings("c", `,"window":"09:00-21:00","timezone":"Mars"`): "timezone",
+		c.settings("c", `,"timezone":"Asia/Kolkata"`):                "timezone",
 		c.settings("c", `,"start_at":"tomorrow"`):                    "start_at",
 		c.settings("c", `,"rate":"fast"`):                            "rate",
 		c.settings("c", `,"media":"Hello"`):                          "media",

@@ -235,7 +235,7 @@ func (c *creating) take(ctx context.Context, dryRun bool) (campaign.Taken, error
 		file.Progress = func(t campaign.Taken) {
 			if now := c.env.now(); now.Sub(told) >= 5*time.Second {
 				told = now
-				c.env.note("%s lines read, %s rows taken, %s rejected", thousands(t.Lines), thousands(t.Accepted), thousands(t.Rejected))
+				c.env.note("%s read, %s taken, %s rejected", view.Counted(t.Lines, "line"), view.Counted(t.Accepted, "row"), thousands(t.Rejected))
 			}
 		}
 	}
@@ -312,13 +312,13 @@ func (c *creating) tell(done campaign.Taken) error {
 		}
 	}
 	if out.Rejects != "" {
-		c.env.note("%s rows were rejected: lines and reasons are in %s", thousands(done.Rejected), out.Rejects)
+		c.env.note("rejected: %s; lines and reasons are in %s", view.Counted(done.Rejected, "row"), out.Rejects)
 	}
 	switch {
 	case c.flags.json:
 		return c.env.printJSON(out)
 	case c.flags.dryRun:
-		return c.env.say("%s rows would be taken, %s rejected; nothing was done", thousands(done.Accepted), thousands(done.Rejected))
+		return c.env.say("%s would be taken, %s rejected; nothing was done", view.Counted(done.Accepted, "row"), thousands(done.Rejected))
 	}
-	return c.env.say("campaign %s is %s: %s rows taken, %s rejected", done.ID, done.Status, thousands(done.Accepted), thousands(done.Rejected))
+	return c.env.say("campaign %s is %s: %s taken, %s rejected", done.ID, done.Status, view.Counted(done.Accepted, "row"), thousands(done.Rejected))
 }

@@ -133,6 +133,7 @@ func TestCampaignWrongUsage(t *testing.T) {
 		"campaign create --csv a --ndjson b --template x":                        "name one file",
 		"campaign create --csv -":                                                "--template is missing",
 		"campaign create --csv - --rate 2000 --template " + testTemplate:         "above the sender's own",
+		"campaign create --csv - --timezone UTC --template " + testTemplate:      "timezone: is that of a window",
 		"campaign create --csv - --start-at tomorrow --template " + testTemplate: "--start-at \"tomorrow\" is no time",
 		"campaign create --csv /does/not/exist --template " + testTemplate:       "the file of recipients cannot be read",
 		"campaign show": "needs the id",
@@ -152,7 +153,10 @@ func TestCampaignWrongUsage(t *testing.T) {
 	require.Contains(t, bad.errs, "the file has no rows")
 	require.Contains(t, s.ok("campaign", "list").errs, "there are no campaigns")
 	require.NoFileExists(t, none)
-	require.Equal(t, exitOK, s.runWith(recipients(1), append(create, none)...).code)
+	one := s.runWith(recipients(1), append(create, none)...)
+	require.Equal(t, exitOK, one.code)
+	require.Contains(t, one.out, ": 1 row taken, 0 rejected")
+	require.Contains(t, one.errs, "1 recipient at 1000/s takes 0 seconds")
 	require.NoFileExists(t, none, "nothing was rejected")
 
 	got := s.runWith("number\n1\n", "campaign", "create", "--csv", "-", "--template", testTemplate)
