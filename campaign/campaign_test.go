@@ -398,6 +398,36 @@ func TestAnotherCallTakesRowsMeanwhile(t *testing.T) {
 	})
 }
 
+// Files that nobody can be sent to from are told apart, and leave no campaign behind.
+func TestFilesOfNoUse(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, redistest.Embedded(t))
+	for file, want := range map[string]string{
+		"":                            "the file is empty",
+		"to,name":                     "the file has no rows",
+		"to,name\n\r\n\n":             "the file has no rows",
+		"\xff\xfet\x00o\x00":          "is UTF-16",
+		"\xfe\xff\x00t\x00o":          "is UTF-16",
+		"\x1f\x8b\x08\x00":            "is compressed (gzip)",
+		"PK\x03\x04\x14":              "is an Excel workbook",
+		"sep=;\nto;name\n9198;Asha\n": "only Excel knows",
+	} {
+		for _, dry := range []bool{true, false} {
+			_, _, err := s.take(s.definition("c"), file, func(f *File) { f.DryRun = dry })
+			var useless *FileError
+			require.ErrorAs(t, err, &useless, "%q", file)
+			require.ErrorContains(t, err, want)
+		}
+	}
+	_, _, err := s.take(s.definition("c"), "\n", func(f *File) { f.Format = NDJSON })
+	require.ErrorContains(t, err, "the file has no rows")
+	_, err = s.ledger.GetCampaign(t.Context(), s.sender, "c")
+	require.ErrorIs(t, err, ledger.ErrNoCampaign)
+	done, _, err := s.take(s.definition("c"), "to,name\n"+strings.Repeat("\n", 300<<10)+"919811111111,A\n")
+	require.NoError(t, err, "many blank lines are no end")
+	require.EqualValues(t, 1, done.Accepted)
+}
+
 // Two calls at the same time, of which the other one comes to the end: the same file had been read before, another one is refused.
 func TestAnotherCallReadsTheWholeFileMeanwhile(t *testing.T) {
 	t.Parallel()

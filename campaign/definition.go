@@ -45,21 +45,24 @@ type Sender struct {
 // Complete fills in what a definition leaves to its sender, and does what Normalise does.
 func (s Sender) Complete(d *Definition, now time.Time) error {
 	d.Sender = s.Name
-	switch {
-	case d.Window == "":
-		d.Zone = ""
-	case d.Zone == "":
+	if d.Zone == "" && d.Window != "" {
 		d.Zone = s.Timezone
 	}
 	err := d.Normalise(now)
-	if d.Rate <= s.Rate {
-		return err
-	}
 	var problems gupshup.FieldErrors
 	if err != nil && !errors.As(err, &problems) {
 		return err
 	}
-	return append(problems, gupshup.FieldError{Field: "rate", Problem: fmt.Sprintf("is above the sender's own, %v: leave it out, or write less", s.Rate)})
+	if d.Rate > s.Rate {
+		problems = append(problems, gupshup.FieldError{Field: "rate", Problem: fmt.Sprintf("is above the sender's own, %v: leave it out, or write less", s.Rate)})
+	}
+	if _, err := ParseWindow("", d.Zone); err == nil && d.Zone != "" && d.Window == "" {
+		problems = append(problems, gupshup.FieldError{Field: "timezone", Problem: "is that of a window, and there is none: write one, or leave it out"})
+	}
+	if len(problems) > 0 {
+		return problems
+	}
+	return nil
 }
 
 // NewID makes an id for a campaign that has none.

@@ -308,7 +308,14 @@ func (t *taking) read(ctx context.Context, in *lines, ready chan<- reader, begun
 		}
 		return l, err
 	}
-	r, err := t.reader(next)
+	err := in.look()
+	var r reader
+	if err == nil {
+		r, err = t.reader(next)
+	}
+	if err == nil && !in.rest() {
+		err = &FileError{"the file has no rows: nobody would be sent to"}
+	}
 	if err != nil {
 		send(&batch{err: err})
 		return

@@ -104,6 +104,7 @@ func TestLinesAreReadOneByOne(t *testing.T) {
 func TestCSVHeaders(t *testing.T) {
 	t.Parallel()
 	for header, want := range map[string]string{
+		"sep=;": "only Excel knows", "sep=,": "only Excel knows", "To,name": "but To: write it in small letters",
 		"number,name": "no column named to", "to,nam": "no column {name}", "to,name,to": "the same name", `to,"name`: "quotes",
 		"to,name": "", "to;name": "", "name\tto": "", ` "to" , name `: "quotes",
 	} {

@@ -75,6 +75,37 @@ func (l *lines) next() (line, error) {
 	}
 }
 
+// look says of a file that is no text what it is.
+func (l *lines) look() error {
+	begin, _ := l.in.Peek(4) // less, if there is less; an error comes again
+	for _, known := range []struct{ begin, what string }{
+		{"\xff\xfe", "is UTF-16: save it as UTF-8"},
+		{"\xfe\xff", "is UTF-16: save it as UTF-8"},
+		{"\x1f\x8b", "is compressed (gzip): unpack it first"},
+		{"PK\x03\x04", "is an Excel workbook or a ZIP archive: save it as CSV, or unpack it first"},
+	} {
+		if bytes.HasPrefix(begin, []byte(known.begin)) {
+			return &FileError{"the file " + known.what}
+		}
+	}
+	return nil
+}
+
+// rest says whether a line with a text may follow.
+func (l *lines) rest() bool {
+	for n := 1; ; n++ {
+		begin, err := l.in.Peek(n)
+		switch {
+		case errors.Is(err, io.EOF):
+			return false
+		case err != nil:
+			return true // it is an error that comes again, or nobody writes that many blank lines
+		case begin[n-1] != '\n' && begin[n-1] != '\r':
+			return true
+		}
+	}
+}
+
 // fields are what a line says, before it is checked.
 type fields struct {
 	to, id, media string
@@ -119,6 +150,12 @@ func newCSVReader(header []byte, columns []string) (*csvReader, error) {
 	}
 	r.width = len(names)
 	r.to, r.id, r.media = slices.Index(names, columnTo), slices.Index(names, columnID), slices.Index(names, columnMedia)
+	if r.to < 0 && len(names) > 0 && strings.HasPrefix(strings.ToLower(names[0]), "sep=") {
+		return nil, &FileError{"the file begins with a line sep=…, which only Excel knows: take it out, the first line must be the header"}
+	}
+	if i := slices.IndexFunc(names, func(name string) bool { return strings.EqualFold(name, columnTo) }); r.to < 0 && i >= 0 {
+		return nil, &FileError{"the file has no column named to, but " + names[i] + ": write it in small letters"}
+	}
 	if r.to < 0 {
 		return nil, &FileError{"the file has no column named to: its first line must be a header that names the column of the numbers to"}
 	}

@@ -2,6 +2,7 @@ package campaign
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -221,6 +222,38 @@ func TestPlan(t *testing.T) {
 	require.True(t, p.OverBudget)
 	require.True(t, p.Late)
 	require.Equal(t, now.AddDate(0, 0, 5), p.Ends)
+}
+
+// Rows are accepted before they are messages: whoever asks for one by the id that it will have is told so.
+func TestRowsThatAreNoMessagesYet(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb)
+		find := func(id string) error {
+			return FindUnsent(t.Context(), s.ledger, []string{"nobody", s.sender}, id)
+		}
+		_, _, err := s.take(s.definition("win.1"), people(3500)+"12,Nobody\n")
+		require.NoError(t, err)
+		for _, line := range []int64{2, 1000, 1001, 1002, 2001, 3501} {
+			var row *UnsentError
+			require.ErrorAs(t, find(fmt.Sprint("win.1.", line)), &row, line)
+			require.Equal(t, UnsentError{Sender: s.sender, Campaign: "win.1", Line: line, Status: message.CampaignRunning}, *row)
+			require.ErrorContains(t, row, "becomes a message when its turn comes")
+		}
+		nowhere := []string{"win.1.1", "win.1.3502", "win.1.9999", "win.1.02", "win.1.+2", "win.1.-1", "win.1.x", "win.1.", "win.1", "win", "", ".2", "other.2"}
+		for _, id := range nowhere {
+			require.NoError(t, find(id), id)
+		}
+		s.step()
+		require.NoError(t, find("win.1.2"), "it is a message")
+		require.NoError(t, find("win.1.1001"))
+		require.Error(t, find("win.1.1002"))
+		s.steer("win.1", message.CampaignCancel)
+		require.ErrorContains(t, find("win.1.1002"), "counts as cancelled")
+		_, _, err = s.take(s.definition("own"), "to,name,id\n919811111111,A,mine\n")
+		require.NoError(t, err)
+		require.NoError(t, find("own.2"), "its message has an id of its own")
+	})
 }
 
 // A dead letter that a person calls back after its campaign is over does not wait for a window that nobody notes any more.

@@ -138,6 +138,9 @@ func TestCampaignOverHTTP(t *testing.T) {
 		require.EqualValues(t, 60, v["counts"].(map[string]any)["queued"])
 		require.NotNil(t, v["expected_end"])
 
+		got, v = c.ask("GET", "/v1/messages/spring.2", "")
+		require.Equal(t, http.StatusNotFound, got.StatusCode)
+		require.Contains(t, v["detail"], "no message yet: it is line 2 of campaign spring")
 		report := c.document("/v1/campaigns/spring/report")
 		require.Len(t, report, 61)
 		require.Equal(t, []string{"2", "spring.2", "9198******00", "queued"}, report[1][:4])
@@ -214,6 +217,7 @@ func TestCampaignsThatAreRefused(t *testing.T) {
 		`{"sender":"nobody","rate":-1}`:                              "rate sender template.id",
 		c.settings("c", `,"on_in_doubt":"x"`):                        "on_in_doubt",
 		c.settings("c", `,"window":"09:00-21:00","timezone":"Mars"`): "timezone",
+		c.settings("c", `,"timezone":"Asia/Kolkata"`):                "timezone",
 		c.settings("c", `,"start_at":"tomorrow"`):                    "start_at",
 		c.settings("c", `,"rate":"fast"`):                            "rate",
 		c.settings("c", `,"media":"Hello"`):                          "media",
@@ -243,18 +247,28 @@ func TestCampaignsThatAreRefused(t *testing.T) {
 		v := ask(want, http.StatusUnprocessableEntity, parts...)
 		require.Contains(t, fields(v), strings.TrimSpace(want))
 	}
+	for _, settings := range []string{c.settings("two"), c.settings("two", `,"dry_run":true`)} {
+		for name, field := range map[string]string{"recipients": "recipients", "campaign": "campaign", "more": "form"} {
+			v := ask(name, http.StatusUnprocessableEntity, part{"campaign", "", settings}, rows, part{name, "", people(5)})
+			require.Contains(t, fields(v)[field], "is a part too many")
+		}
+	}
+	require.Equal(t, message.CampaignIngesting, c.campaign("two").Status, "nothing of it is sent")
+	ask("one part too few is no more", http.StatusAccepted, part{"campaign", "", c.settings("two")}, rows)
+	require.EqualValues(t, 3, c.campaign("two").Rows)
 	for file, want := range map[string]string{
 		"":                         "the file is empty",
 		"number,name\n1,x\n":       "no column named to",
 		"to,to\n":                  "same name",
-		"PK\x03\x04":               "no column named to",
+		"PK\x03\x04":               "is an Excel workbook",
+		"to,name\n":                "has no rows",
 		"to;nom\n919800000000;x\n": "no column {name}",
 	} {
 		v := ask(file, http.StatusUnprocessableEntity, good, part{"recipients", "", file})
 		require.Contains(t, fields(v)["recipients"], want)
 	}
 	_, v := c.ask("GET", "/v1/campaigns", "")
-	require.Empty(t, v["items"], "what is refused leaves nothing behind")
+	require.Equal(t, []string{"two"}, ids(v), "what is refused leaves nothing behind")
 
 	for kind, status := range map[string]int{
 		"application/json": 415, "": 415, "multipart/form-data": 400, "multipart/mixed; boundary=x": 415, "multipart/form-data; boundary=x": 422,

@@ -239,7 +239,7 @@ func (a *api) takeCampaign(ctx context.Context, r *http.Request, body io.Reader)
 	if err != nil {
 		return out, err
 	}
-	out, err = a.take(ctx, d, s, q, file)
+	out, err = a.take(ctx, d, s, q, file, &whole{Reader: file, parts: parts})
 	if err != nil {
 		return out, &campaignError{d.ID, err}
 	}
@@ -262,16 +262,44 @@ func noForm() *problem {
 	return newProblem(http.StatusBadRequest, "the body is no multipart/form-data, or is not complete")
 }
 
-// whole is a part that ends with its boundary: it tells of a form that ends before. Here, as Redis may end so, too.
-type whole struct{ io.Reader }
+// whole is the last part of a form. It ends with the form's closing boundary: it tells of a form that ends before, here as Redis may end so,
+// too, and of one that goes on, so that nothing is sent of two files the second of which would not be read.
+type whole struct {
+	io.Reader
+	parts *multipart.Reader
+	end   error // told again to whoever reads on
+}
 
 // Read implements io.Reader.
-func (w whole) Read(p []byte) (int, error) {
-	n, err := w.Reader.Read(p)
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		err = noForm()
+func (w *whole) Read(p []byte) (int, error) {
+	if w.end != nil {
+		return 0, w.end
 	}
+	n, err := w.Reader.Read(p)
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		err = noForm()
+	case errors.Is(err, io.EOF):
+		err = w.last()
+	}
+	w.end = err
 	return n, err
+}
+
+// last is io.EOF if the form ends with this part.
+func (w *whole) last() error {
+	more, err := w.parts.NextPart()
+	switch {
+	case errors.Is(err, io.EOF):
+		return io.EOF
+	case err != nil:
+		return noForm()
+	}
+	name := more.FormName()
+	if name != partCampaign && name != partRecipients {
+		name = "form" // whatever stands there
+	}
+	return wrong(name, "is a part too many: send campaign and then recipients, once each, and nothing else; nothing of the campaign is sent until then")
 }
 
 // settings reads the part that describes the campaign. Everything that is wrong with it is told at once.
@@ -325,7 +353,7 @@ func (a *api) settings(ctx context.Context, part io.Reader, key string) (d campa
 }
 
 // take takes the file in, and tells what came of it.
-func (a *api) take(ctx context.Context, d campaign.Definition, s campaign.Sender, q campaignRequest, part *multipart.Part) (out takenCampaign, err error) {
+func (a *api) take(ctx context.Context, d campaign.Definition, s campaign.Sender, q campaignRequest, part *multipart.Part, from io.Reader) (out takenCampaign, err error) {
 	out.createdCampaign = createdCampaign{ID: d.ID, Sender: s.Name, Rejects: []rejectedLine{}, Notes: []string{}, DryRun: q.DryRun}
 	reject := func(r campaign.Rejection) error {
 		if len(out.Rejects) < maxRejects {
@@ -334,7 +362,6 @@ func (a *api) take(ctx context.Context, d campaign.Definition, s campaign.Sender
 		}
 		return errEnough
 	}
-	var from io.Reader = whole{part}
 	if q.DryRun {
 		select {
 		case a.uploads.tries <- struct{}{}:
@@ -342,7 +369,7 @@ func (a *api) take(ctx context.Context, d campaign.Definition, s campaign.Sender
 		default:
 			return out, newProblem(http.StatusServiceUnavailable, "another file is being checked, and this process checks one at a time: send this one again").retry(redisRetry)
 		}
-		from = http.MaxBytesReader(nil, part, a.uploads.dry)
+		from = http.MaxBytesReader(nil, io.NopCloser(from), a.uploads.dry)
 	}
 	in := bufio.NewReaderSize(from, 64<<10)
 	file := campaign.File{In: in, Strict: q.Strict, DryRun: q.DryRun, Format: formatOf(part, in)}

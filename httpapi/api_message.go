@@ -1,12 +1,15 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"strings"
 
+	"github.com/gupdispatch/gupdispatch/campaign"
 	"github.com/gupdispatch/gupdispatch/ledger"
 	"github.com/gupdispatch/gupdispatch/message"
 	"github.com/gupdispatch/gupdispatch/producer"
@@ -141,7 +144,12 @@ func (a *api) find(ctx context.Context, q MessageRef) (ledger.Record, error) {
 	}
 	switch len(found) {
 	case 0:
-		return ledger.Record{}, ledger.ErrNotFound
+		err := campaign.FindUnsent(ctx, a.Ledger, senders, q.ID)
+		var row *campaign.UnsentError
+		if errors.As(err, &row) {
+			return ledger.Record{}, newProblem(http.StatusNotFound, "this is no message yet: "+row.Error())
+		}
+		return ledger.Record{}, cmp.Or(err, ledger.ErrNotFound)
 	case 1:
 		return found[0], nil
 	}

@@ -66,11 +66,14 @@ func PlanNotes(d campaign.Definition, p campaign.Plan, now time.Time) []string {
 	if p.Recipients <= 0 {
 		return nil
 	}
-	end := ""
+	end, take := "", "take"
+	if p.Recipients == 1 {
+		take = "takes"
+	}
 	if p.Days > 1 || p.Starts.Sub(now) > time.Minute {
 		end = fmt.Sprintf(", from %s until about %s", Stamp(p.Starts), Stamp(p.Ends))
 	}
-	notes := []string{fmt.Sprintf("%s recipients at %v/s take %s%s", Thousands(p.Recipients), p.Rate, roughly(p.Takes), end)}
+	notes := []string{fmt.Sprintf("%s at %v/s %s %s%s", Counted(p.Recipients, "recipient"), p.Rate, take, roughly(p.Takes), end)}
 	if p.Days > 1 && d.Window != "" {
 		notes = append(notes, fmt.Sprintf("that does not fit into one window of %s: it goes on the next day", d.Window))
 	}
@@ -83,13 +86,21 @@ func PlanNotes(d campaign.Definition, p campaign.Plan, now time.Time) []string {
 	return notes
 }
 
+// Counted is a count of things, in the number that it asks for.
+func Counted(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return Thousands(n) + " " + what + "s"
+}
+
 // roughly is a duration as people say it.
 func roughly(d time.Duration) string {
 	switch {
 	case d < time.Minute:
-		return fmt.Sprintf("%d seconds", int(d.Round(time.Second).Seconds()))
+		return Counted(int64(d.Round(time.Second).Seconds()), "second")
 	case d < 2*time.Hour:
-		return fmt.Sprintf("%d minutes", int(d.Round(time.Minute).Minutes()))
+		return Counted(int64(d.Round(time.Minute).Minutes()), "minute")
 	}
 	return fmt.Sprintf("%.1f hours", d.Hours())
 }

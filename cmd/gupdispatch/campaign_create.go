@@ -102,6 +102,11 @@ func (e *env) createCampaign(ctx context.Context, f createFlags) error {
 			return strictly(err)
 		}
 	}
+	if f.rejects != "" && !f.strict {
+		if err := c.openRejects(); err != nil { // rather than at the first of them, with half the file taken in
+			return err
+		}
+	}
 	done, err := c.take(ctx, f.dryRun)
 	if err := c.closeRejects(err); err != nil {
 		return strictly(err)
@@ -146,8 +151,10 @@ type creating struct {
 	sender     campaign.Sender
 	definition campaign.Definition
 
-	rejects *os.File // nil: none was rejected yet
+	rejects *os.File // nil: none was rejected yet, and none was named
+	fresh   bool     // there was no such file before
 	rows    *csv.Writer
+	any     bool // something stands there
 }
 
 func (c *creating) name() string {
@@ -228,7 +235,7 @@ func (c *creating) take(ctx context.Context, dryRun bool) (campaign.Taken, error
 		file.Progress = func(t campaign.Taken) {
 			if now := c.env.now(); now.Sub(told) >= 5*time.Second {
 				told = now
-				c.env.note("%s lines read, %s rows taken, %s rejected", thousands(t.Lines), thousands(t.Accepted), thousands(t.Rejected))
+				c.env.note("%s read, %s taken, %s rejected", view.Counted(t.Lines, "line"), view.Counted(t.Accepted, "row"), thousands(t.Rejected))
 			}
 		}
 	}
@@ -236,23 +243,32 @@ func (c *creating) take(ctx context.Context, dryRun bool) (campaign.Taken, error
 	return intake.Take(ctx, c.definition, file)
 }
 
-// reject writes a row that is not sent to, with its line and why, into the file of rejects. The file is begun with the first of them, and gone
-// on with by a call that goes on with the campaign.
+// openRejects begins the file of rejects, or goes on with it as a call that goes on with the campaign does.
+func (c *creating) openRejects() error {
+	_, err := os.Stat(c.rejectsName())
+	c.fresh = errors.Is(err, os.ErrNotExist)
+	f, err := os.OpenFile(c.rejectsName(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("the file for rejected rows cannot be written: %w; name another with --rejects", err)
+	}
+	c.rejects, c.rows = f, csv.NewWriter(f)
+	return nil
+}
+
+// reject writes a row that is not sent to, with its line and why, into the file of rejects.
 func (c *creating) reject(r campaign.Rejection) error {
 	if c.flags.strict {
 		return nil // the error tells of it
 	}
 	if c.rows == nil {
-		flags := os.O_CREATE | os.O_APPEND | os.O_WRONLY
-		f, err := os.OpenFile(c.rejectsName(), flags, 0o600)
-		if err != nil {
-			return fmt.Errorf("the file for rejected rows cannot be written: %w; name another with --rejects", err)
-		}
-		c.rejects, c.rows = f, csv.NewWriter(f)
-		if info, err := f.Stat(); err == nil && info.Size() == 0 {
-			_ = c.rows.Write(view.RejectsHeader) // the writer keeps its error for the end
+		if err := c.openRejects(); err != nil {
+			return err
 		}
 	}
+	if info, err := c.rejects.Stat(); !c.any && err == nil && info.Size() == 0 {
+		_ = c.rows.Write(view.RejectsHeader) // the writer keeps its error for the end
+	}
+	c.any = true
 	_ = c.rows.Write(view.RejectsRow(r))
 	c.rows.Flush() // before its chunk is taken in: what is killed between is told twice rather than not at all
 	return c.rows.Error()
@@ -269,7 +285,11 @@ func (c *creating) closeRejects(err error) error {
 	if c.rejects == nil {
 		return err
 	}
-	return errors.Join(err, c.rejects.Close())
+	err = errors.Join(err, c.rejects.Close())
+	if c.fresh && !c.any {
+		err = errors.Join(err, os.Remove(c.rejectsName()))
+	}
+	return err
 }
 
 // tell prints what came of it.
@@ -277,7 +297,7 @@ func (c *creating) tell(done campaign.Taken) error {
 	out := created{
 		ID: done.ID, Status: done.Status, Accepted: done.Accepted, Rejected: done.Rejected, Lines: done.Lines, DryRun: c.flags.dryRun,
 	}
-	if c.rejects != nil {
+	if c.any {
 		out.Rejects = c.rejectsName()
 	}
 	switch {
@@ -292,13 +312,13 @@ func (c *creating) tell(done campaign.Taken) error {
 		}
 	}
 	if out.Rejects != "" {
-		c.env.note("%s rows were rejected: lines and reasons are in %s", thousands(done.Rejected), out.Rejects)
+		c.env.note("rejected: %s; lines and reasons are in %s", view.Counted(done.Rejected, "row"), out.Rejects)
 	}
 	switch {
 	case c.flags.json:
 		return c.env.printJSON(out)
 	case c.flags.dryRun:
-		return c.env.say("%s rows would be taken, %s rejected; nothing was done", thousands(done.Accepted), thousands(done.Rejected))
+		return c.env.say("%s would be taken, %s rejected; nothing was done", view.Counted(done.Accepted, "row"), thousands(done.Rejected))
 	}
-	return c.env.say("campaign %s is %s: %s rows taken, %s rejected", done.ID, done.Status, thousands(done.Accepted), thousands(done.Rejected))
+	return c.env.say("campaign %s is %s: %s taken, %s rejected", done.ID, done.Status, view.Counted(done.Accepted, "row"), thousands(done.Rejected))
 }

@@ -76,6 +76,7 @@ func TestCampaignThroughTheCommands(t *testing.T) {
 		require.Contains(t, s.ok(create...).errs, "had been read before: nothing was added")
 
 		require.Equal(t, "campaign spring is paused\n", s.ok("campaign", "pause", "spring", "--reason", "a mistake").out)
+		require.Contains(t, s.run("message", "show", "spring.2").errs, "it is line 2 of campaign spring of "+s.sender+", which is paused")
 		worker := s.begin("worker")
 		defer worker.stop()
 		require.Equal(t, "a mistake", s.campaign("spring").Reason)
@@ -132,6 +133,7 @@ func TestCampaignWrongUsage(t *testing.T) {
 		"campaign create --csv a --ndjson b --template x":                        "name one file",
 		"campaign create --csv -":                                                "--template is missing",
 		"campaign create --csv - --rate 2000 --template " + testTemplate:         "above the sender's own",
+		"campaign create --csv - --timezone UTC --template " + testTemplate:      "timezone: is that of a window",
 		"campaign create --csv - --start-at tomorrow --template " + testTemplate: "--start-at \"tomorrow\" is no time",
 		"campaign create --csv /does/not/exist --template " + testTemplate:       "the file of recipients cannot be read",
 		"campaign show": "needs the id",
@@ -141,6 +143,22 @@ func TestCampaignWrongUsage(t *testing.T) {
 		require.Equal(t, exitUsage, got.code, args+": "+got.errs)
 		require.Contains(t, got.errs, want, args)
 	}
+	none := filepath.Join(t.TempDir(), "none.csv")
+	create := []string{"campaign", "create", "--csv", "-", "--id", "c", "--template", testTemplate, "--rejects"}
+	bad := s.runWith(recipients(1), append(create, "/does/not/exist/x")...)
+	require.Equal(t, exitFailed, bad.code)
+	require.Contains(t, bad.errs, "the file for rejected rows cannot be written")
+	bad = s.runWith(recipients(0), append(create, none)...)
+	require.Equal(t, exitFailed, bad.code)
+	require.Contains(t, bad.errs, "the file has no rows")
+	require.Contains(t, s.ok("campaign", "list").errs, "there are no campaigns")
+	require.NoFileExists(t, none)
+	one := s.runWith(recipients(1), append(create, none)...)
+	require.Equal(t, exitOK, one.code)
+	require.Contains(t, one.out, ": 1 row taken, 0 rejected")
+	require.Contains(t, one.errs, "1 recipient at 1000/s takes 0 seconds")
+	require.NoFileExists(t, none, "nothing was rejected")
+
 	got := s.runWith("number\n1\n", "campaign", "create", "--csv", "-", "--template", testTemplate)
 	require.Equal(t, exitFailed, got.code)
 	require.Contains(t, got.errs, "no column named to")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/gupdispatch/gupdispatch/campaign"
 	"github.com/gupdispatch/gupdispatch/config"
 	"github.com/gupdispatch/gupdispatch/ledger"
 )
@@ -22,6 +23,9 @@ func (a *app) find(ctx context.Context, id, sender string) (ledger.Record, error
 	}
 	switch len(found) {
 	case 0:
+		if err := campaign.FindUnsent(ctx, a.ledger, senders, id); err != nil {
+			return ledger.Record{}, fmt.Errorf("no message %q yet: %w", id, err)
+		}
 		return ledger.Record{}, fmt.Errorf("no message %q of %s: it was never accepted, or its record was retired (ledger.retention is %s)",
 			id, strings.Join(senders, ", "), days(a.cfg.Ledger))
 	case 1:
