@@ -139,10 +139,10 @@ func ownProblem(_ huma.Context, _ string, v any) (any, error) {
 	if !ok {
 		return v, nil
 	}
-	p := newProblem(model.Status, strings.TrimSuffix(model.Detail, "."))
+	p := newProblem(model.Status, ownDetail(strings.TrimSuffix(model.Detail, ".")))
 	for _, e := range model.Errors {
 		_, field, _ := strings.Cut(e.Location, ".") // behind query, path or body
-		p.Errors = append(p.Errors, fieldProblem{Field: field, Problem: e.Message})
+		p.Errors = append(p.Errors, fieldProblem{Field: field, Problem: ownWords(e.Message)})
 	}
 	if len(p.Errors) > 0 {
 		p.Detail = "the request is not valid: correct the fields that errors names"
