@@ -71,6 +71,7 @@ type api struct {
 	huma    huma.API
 
 	uploads  uploads
+	standing *standing
 	stopping context.Context // ends when the server is to stop; long requests end with it
 	stop     context.CancelFunc
 }
@@ -139,10 +140,10 @@ func ownProblem(_ huma.Context, _ string, v any) (any, error) {
 	if !ok {
 		return v, nil
 	}
-	p := newProblem(model.Status, strings.TrimSuffix(model.Detail, "."))
+	p := newProblem(model.Status, ownDetail(strings.TrimSuffix(model.Detail, ".")))
 	for _, e := range model.Errors {
 		_, field, _ := strings.Cut(e.Location, ".") // behind query, path or body
-		p.Errors = append(p.Errors, fieldProblem{Field: field, Problem: e.Message})
+		p.Errors = append(p.Errors, fieldProblem{Field: field, Problem: ownWords(e.Message)})
 	}
 	if len(p.Errors) > 0 {
 		p.Detail = "the request is not valid: correct the fields that errors names"
@@ -183,7 +184,7 @@ var problemTexts = map[int]string{
 	http.StatusUnsupportedMediaType:  "The body is not declared as application/json",
 	http.StatusUnprocessableEntity:   "Fields are wrong: errors names each",
 	http.StatusTooManyRequests:       "This key asks more often than it may",
-	http.StatusServiceUnavailable:    "There is no room now, or Redis did not answer: try again",
+	http.StatusServiceUnavailable:    "There is no room now, or Redis did not answer, or must not be used as it is: try again",
 }
 
 func problemHeaders(status int) map[string]*huma.Param {

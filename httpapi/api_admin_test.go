@@ -74,6 +74,16 @@ func TestDeadLettersComeInPages(t *testing.T) {
 			require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode, query)
 			require.Contains(t, fields(v), field, query)
 		}
+		for query, words := range map[string]string{ // no library's
+			"limit=0": "must be at least 1", "limit=1001": "must be at most 1000", "limit=x": "must be a whole number", "reveal=x": "must be true or false",
+			"since=yesterday": "must be a time such as 2026-01-31T18:00:00Z", "x=1": "is not a known parameter",
+			"cursor=" + strings.Repeat("x", 32769): "is too long: at most 32768 characters",
+		} {
+			got, _ = c.ask("GET", "/v1/dead-letters?"+query, "")
+			require.Contains(t, got.text, words, query)
+		}
+		got, _ = c.ask("GET", "/v1/campaigns?status=x", "")
+		require.Contains(t, got.text, "must be one of scheduled, ingesting, running, paused, completed, cancelled")
 	})
 }
 

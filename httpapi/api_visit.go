@@ -70,6 +70,10 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.write(seen)
 		return
 	}
+	if p := a.standing.refuse(r); p != nil {
+		p.write(seen)
+		return
+	}
 	if v.key != nil { // nobody else decides what is traced
 		ctx, span = a.span(r)
 		r = r.WithContext(ctx)

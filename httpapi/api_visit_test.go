@@ -100,6 +100,7 @@ func TestBodies(t *testing.T) {
 	large := `{"sender":"` + strings.Repeat("x", maxMessageBody) + `"}`
 	got, _ := c.ask("POST", "/v1/messages", large)
 	require.Equal(t, http.StatusRequestEntityTooLarge, got.StatusCode)
+	require.Contains(t, got.text, "the body is too large: at most 256 KiB")
 	for _, kind := range []string{"", "text/plain", "application/x-www-form-urlencoded", ";"} {
 		got, _ = c.ask("POST", "/v1/messages", c.hello("a"), header("Content-Type", kind))
 		require.Equal(t, http.StatusUnsupportedMediaType, got.StatusCode, kind)

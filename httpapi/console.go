@@ -90,6 +90,7 @@ type consoleData struct {
 	Here   string // this page, to come back to
 	Said   string // what came of a form
 	Failed bool   // and that it was nothing good
+	Again  bool   // and that it is worth another try
 	Live   bool   // changes by itself
 	Now    time.Time
 	Body   any
@@ -127,9 +128,23 @@ func (c *console) page(name string, show func(r *http.Request, d *consoleData) e
 			status, d.Said, d.Failed = c.explain(err)
 			d.Page, d.Live = "failed", false
 			d.Title = http.StatusText(status)
+			if status < http.StatusInternalServerError {
+				d.Here = above(r.URL)
+			} else {
+				d.Again = true
+			}
 		}
 		c.send(w, status, d)
 	}
+}
+
+// above is the page to go back to from one that cannot be shown: the list that it would be of, or the first one.
+func above(u *url.URL) string {
+	first, rest, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
+	if list := "/" + first; rest != "" || u.RawQuery != "" {
+		return list
+	}
+	return "/"
 }
 
 func (c *console) data(got session, a account) consoleData {

@@ -19,6 +19,7 @@ type story struct {
 	Chapters  []view.Chapter
 	Template  string
 	Advice    string
+	LeftAlone string // why a dead letter would not be replayed
 	InDoubt   bool
 	CanCancel bool
 }
@@ -54,8 +55,15 @@ func (c *console) messagePage(r *http.Request, d *consoleData) error {
 		Message: v, Chapters: view.Story(v), Template: rec.Content.TemplateID(), InDoubt: v.Code == codeInDoubt,
 		CanCancel: v.Status == message.Queued,
 	}
+	if v.Status == message.Dead {
+		reasons, err := c.api.leftAlone(r.Context(), []ledger.Record{rec})
+		if err != nil {
+			return err
+		}
+		s.LeftAlone = reasons[0]
+	}
 	if v.Status == message.Dead || v.Status == message.Queued && v.Class != "" {
-		s.Advice = view.Advice(v.Class)
+		s.Advice = view.Advice(v.Class, v.Status == message.Dead && s.LeftAlone == "")
 	}
 	d.Title, d.Live, found.Story = "Message "+v.ID, true, s
 	return nil

@@ -589,13 +589,23 @@ func TestTheStoryOfAMessage(t *testing.T) {
 		page = o.get("ops", at("waits")).text
 		require.Contains(t, page, "The last failure:</b> <code>http_503</code>")
 		require.Contains(t, page, `action="/message/cancel"`)
-		require.Equal(t, 404, o.get("ops", at("nobody")).StatusCode)
+		require.NotContains(t, page, "replay", "it goes by itself")
+		res := o.get("ops", at("nobody"))
+		require.Equal(t, 404, res.StatusCode)
+		require.Contains(t, res.text, `<a href="/message">Back</a>`, "not to where it is")
+		require.Contains(t, o.get("ops", "/campaigns/"+o.sender+"/nothing").text, `<a href="/campaigns">Back</a>`)
+		require.NoError(t, o.books.Suppress(t.Context(), o.sender, []ledger.Suppression{{Number: number, Scope: gupshup.SuppressAll, Code: "1012", Source: "hand"}}))
+		page = o.get("ops", at("dead")).text
+		require.Contains(t, page, "It cannot be sent again: its number is suppressed (1012)")
+		require.NotContains(t, page, "/dead/replay")
+		_, err := o.books.Unsuppress(t.Context(), o.sender, number)
+		require.NoError(t, err)
 		require.Equal(t, 404, o.get("ops", at("%3Cscript%3E")).StatusCode)
 
 		require.Contains(t, o.follow("ops", o.post("ops", "/message/cancel", url.Values{"sender": {o.sender}, "id": {"waits"}})), "is cancelled")
 		require.Equal(t, message.Cancelled, o.status("waits"))
 		require.Equal(t, o.sender+" waits", o.noted().Target)
-		res := o.post("ops", "/message/cancel", url.Values{"sender": {o.sender}, "id": {"sent"}})
+		res = o.post("ops", "/message/cancel", url.Values{"sender": {o.sender}, "id": {"sent"}})
 		require.Equal(t, 409, res.StatusCode)
 		require.Contains(t, res.text, "submitted")
 		require.Equal(t, 404, o.post("ops", "/message/cancel", url.Values{"sender": {o.sender}, "id": {"nobody"}}).StatusCode)
@@ -643,6 +653,7 @@ func TestPagesWithoutRedis(t *testing.T) {
 		res := h.do("GET", target, nil, in)
 		require.Equal(t, http.StatusServiceUnavailable, res.StatusCode, target)
 		require.Contains(t, res.text, "Redis did not answer", target)
+		require.Contains(t, res.text, `href="`+target+`">Try again</a>`)
 	}
 }
 

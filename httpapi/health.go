@@ -69,13 +69,14 @@ func (h *readiness) drain() { h.draining.Store(true) }
 type failure struct {
 	Check  string `json:"check"`
 	Reason string `json:"reason"`
+	late   bool   // nobody knows: the check did not end in time
 }
 
 // ServeHTTP answers 200, or 503 with the reasons.
 func (h *readiness) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	failures := []failure{{Check: "server", Reason: "shutting down"}}
 	if !h.draining.Load() {
-		failures = h.run(r.Context())
+		failures = h.run(r.Context(), h.checks)
 	}
 	if len(failures) == 0 {
 		answer := map[string]any{"status": "ready"}
@@ -100,15 +101,18 @@ func (h *readiness) noted(ctx context.Context) (texts []string) {
 	return texts
 }
 
-// run starts all checks at once and gathers what failed, in their order. A
+// configured are the checks of Options.Ready.
+func (h *readiness) configured(ctx context.Context) []failure { return h.run(ctx, h.checks[1:]) }
+
+// run starts all of these checks at once and gathers what failed, in their order. A
 // check that outlives the limit goes on alone and is joined, not repeated, by
 // the next request: go-redis may ignore a context for seconds.
-func (h *readiness) run(ctx context.Context) []failure {
+func (h *readiness) run(ctx context.Context, checks []Check) []failure {
 	ctx, cancel := context.WithTimeout(ctx, readyLimit)
 	defer cancel()
 
-	results := make([]<-chan singleflight.Result, len(h.checks))
-	for i, check := range h.checks {
+	results := make([]<-chan singleflight.Result, len(checks))
+	for i, check := range checks {
 		results[i] = h.flight.DoChan(check.Name, func() (any, error) {
 			// Not the request's context: others may be waiting for the same run.
 			own, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyLimit)
@@ -117,19 +121,20 @@ func (h *readiness) run(ctx context.Context) []failure {
 		})
 	}
 	var failures []failure
-	for i, check := range h.checks {
+	for i, check := range checks {
 		var err error
+		late := false
 		select {
 		case result := <-results[i]:
 			err = result.Err
 		case <-ctx.Done():
-			err = fmt.Errorf("no answer within %s", readyLimit)
+			err, late = fmt.Errorf("no answer within %s", readyLimit), true
 		}
 		if !errors.Is(ctx.Err(), context.Canceled) { // the asker hung up: that says nothing
 			h.note(check.Name, err)
 		}
 		if err != nil {
-			failures = append(failures, failure{Check: check.Name, Reason: err.Error()})
+			failures = append(failures, failure{Check: check.Name, Reason: err.Error(), late: late})
 		}
 	}
 	return failures

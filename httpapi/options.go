@@ -36,7 +36,7 @@ type Options struct {
 	Registry *prometheus.Registry
 
 	// Ready lists what must hold, besides Redis answering, before /readyz says
-	// yes.
+	// yes. While it does not hold, the API takes in no new messages.
 	Ready []Check
 	// Notes are asked at each /readyz for what people should know of a process that is ready all the same; empty texts are left out.
 	Notes []func(ctx context.Context) string

@@ -61,6 +61,7 @@ func New(opts Options) (*Server, error) {
 		if s.api, err = newAPI(opts, pages); err != nil {
 			return nil, fmt.Errorf("httpapi: %w", err)
 		}
+		s.api.standing = &standing{look: s.ready.configured, now: opts.Now}
 		known = opts.API.Ledger
 	}
 	sessions, audit := newSessions(opts, users), newAudit(opts)

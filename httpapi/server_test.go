@@ -103,7 +103,7 @@ func TestReady(t *testing.T) {
 		})
 		status, got := get(h)
 		require.Equal(t, 503, status)
-		require.Equal(t, []failure{{"sweeper", "no lease yet"}}, got.Failed)
+		require.Equal(t, []failure{{Check: "sweeper", Reason: "no lease yet"}}, got.Failed)
 	})
 }
 
@@ -117,14 +117,14 @@ func TestReadyDoesNotWaitForever(t *testing.T) {
 
 		for range 2 {
 			start := time.Now()
-			require.Equal(t, []failure{{"stuck", "no answer within 800ms"}}, h.run(t.Context()))
+			require.Equal(t, []failure{{Check: "stuck", Reason: "no answer within 800ms", late: true}}, h.run(t.Context(), h.checks))
 			require.Equal(t, readyLimit, time.Since(start))
 		}
 		require.EqualValues(t, 1, runs.Load(), "a stuck check is joined, not piled up")
 
 		close(release)
 		synctest.Wait()
-		require.Empty(t, h.run(t.Context()))
+		require.Empty(t, h.run(t.Context(), h.checks))
 	})
 }
 

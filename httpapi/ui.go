@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -158,7 +160,11 @@ func (u *ui) deed(w http.ResponseWriter, r *http.Request, a account, d deed) (de
 	case ruled.pass:
 		r = r.WithContext(ctx)
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		u.acting.serve(w, r, a)
+		seen := &headWriter{ResponseWriter: w}
+		u.acting.serve(seen, r, a)
+		if d.scope == allTasks {
+			ruled.detail = joinTexts(ruled.detail, seen.count())
+		}
 	case ruled.body != nil:
 		w.Header().Set("Content-Security-Policy", policyUI)
 		writeBody(w, ruled.status, "application/json", ruled.body)
@@ -166,6 +172,38 @@ func (u *ui) deed(w http.ResponseWriter, r *http.Request, a account, d deed) (de
 		w.WriteHeader(ruled.status)
 	}
 	return joinTexts(ruled.notice, ruled.detail)
+}
+
+// headWriter keeps the beginning of what is answered.
+type headWriter struct {
+	http.ResponseWriter
+	head []byte
+}
+
+// maxHead is more than asynqmon's answer to an action on all tasks of a list.
+const maxHead = 256
+
+// Write implements http.ResponseWriter.
+func (w *headWriter) Write(b []byte) (int, error) {
+	w.head = append(w.head, b[:min(len(b), maxHead-len(w.head))]...)
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController through.
+func (w *headWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// count says to how many tasks something was done, if that was answered.
+func (w *headWriter) count() string {
+	var counts map[string]int
+	if json.Unmarshal(w.head, &counts) != nil {
+		return ""
+	}
+	for _, verb := range []string{"deleted", "archived", "scheduled"} {
+		if n, told := counts[verb]; told {
+			return fmt.Sprintf("%d %s.", n, verb)
+		}
+	}
+	return ""
 }
 
 // noticeHeader carries what the web UI shows beside what asynqmon says of an action; see page/notice.js.

@@ -354,10 +354,11 @@ func (g *gate) runAll(ctx context.Context, d deed, sender string) (ruling, error
 		return r, err
 	}
 	out := r.body.(ran)
-	r.detail = fmt.Sprintf("%d run, %d not", len(out.Pending), len(out.Errors))
 	r.body = map[string]int{"scheduled": len(out.Pending)}
-	if len(out.Errors) > 0 || out.late {
-		r.notice = fmt.Sprintf("%d are sent again. %s", len(out.Pending), r.notice)
+	if len(out.Errors) > 0 || out.late { // which the audit log has, too
+		r.notice = fmt.Sprintf("%d sent again. %s", len(out.Pending), r.notice)
+	} else {
+		r.detail = fmt.Sprintf("%d sent again.", len(out.Pending))
 	}
 	return r, nil
 }

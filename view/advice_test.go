@@ -1,6 +1,7 @@
 package view
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,8 +13,10 @@ import (
 func TestEveryClassHasAdvice(t *testing.T) {
 	t.Parallel()
 	for _, c := range gupshup.Classes() {
-		require.NotEmpty(t, Advice(c), c)
+		require.NotEmpty(t, Advice(c, false), c)
+		require.NotContains(t, strings.ToLower(Advice(c, false)), "replay", "only a dead letter can be")
 	}
 	require.Len(t, advice, len(gupshup.Classes()))
-	require.Empty(t, Advice(""))
+	require.Empty(t, Advice("", true))
+	require.Contains(t, Advice(gupshup.ClassTransient, true), "Replay the message.")
 }

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"fmt"
@@ -54,6 +55,9 @@ func CampaignOf(c ledger.Campaign, senderRate float64, now time.Time) (Campaign,
 		Rejected: c.Rejected, Counts: map[message.Status]int64{}, Done: p.Done, Rate: float64(int(p.Rate*10)) / 10, End: Stamp(p.End),
 		RateLimit: d.Rate, Window: d.Window, Timezone: d.Zone, StartAt: Stamp(d.StartAt), ExpiresAt: Stamp(d.Expires),
 		CreatedAt: Stamp(c.CreatedAt), UpdatedAt: Stamp(c.UpdatedAt), EndedAt: Stamp(c.EndedAt),
+	}
+	if v.Window != "" {
+		v.Timezone = cmp.Or(v.Timezone, "UTC")
 	}
 	for _, s := range message.Statuses {
 		v.Counts[s] = c.Counts[s]

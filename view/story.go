@@ -17,8 +17,8 @@ type Chapter struct {
 	order time.Time // where it stands in the story
 }
 
-// Story tells attempts and receipts in order of time. A receipt never stands before its attempt: WhatsApp's clock is another one,
-// and gives only seconds.
+// Story tells attempts and receipts in order of time. A receipt never stands before its attempt, nor one of WhatsApp's before the "enqueued"
+// of the same second: WhatsApp's clock is another one, and gives only seconds.
 func Story(v Message) []Chapter {
 	all := make([]Chapter, 0, len(v.Attempts)+len(v.Receipts))
 	began := make(map[int]time.Time, len(v.Attempts))
@@ -26,8 +26,17 @@ func Story(v Message) []Chapter {
 		began[a.N] = time.Time(a.At)
 		all = append(all, Chapter{At: a.At, order: time.Time(a.At), Text: attemptText(a)})
 	}
+	enqueued := map[int]time.Time{}
+	for _, r := range v.Receipts {
+		if r.Event == gupshup.ReceiptEnqueued {
+			enqueued[r.Attempt] = time.Time(r.At)
+		}
+	}
 	for _, r := range v.Receipts {
 		order := time.Time(r.At)
+		if first := enqueued[r.Attempt]; r.Event != gupshup.ReceiptEnqueued && order.Equal(first.Truncate(time.Second)) {
+			order = first.Add(time.Nanosecond) // behind it, before what the next millisecond brings
+		}
 		if began[r.Attempt].After(order) {
 			order = began[r.Attempt]
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/gupdispatch/gupdispatch/gupshup/gupshuptest"
@@ -95,13 +97,21 @@ func (s *demoStage) explainKeep(held int) {
 	fmt.Fprintf(out, "\nLook around until Ctrl-C, with a browser: http://%s/ (user %s, password %s)\nThe queues as asynq has them: http://%s/ui/\nIn another terminal:\n",
 		s.uiAddr, demoUser, s.password, s.uiAddr)
 	for _, line := range s.keepCommands() {
-		fmt.Fprintf(out, "  gupdispatch --config %s %s\n", s.file, line)
+		fmt.Fprintf(out, "  %s --config %s %s\n", calledAs(os.Args[0]), s.file, line)
 	}
 	fmt.Fprintf(out, "The REST API, described at http://%s/docs:\n", s.uiAddr)
 	for _, line := range s.keepRequests() {
 		fmt.Fprintln(out, "  "+line)
 	}
 	fmt.Fprintf(out, "What Gupshup saw:\n  curl -s http://%s/_sim/stats\n", s.simAddr)
+}
+
+// calledAs is what to type for this program: the path that it was called by, or its name, which the shell finds.
+func calledAs(arg0 string) string {
+	if strings.ContainsRune(arg0, os.PathSeparator) {
+		return arg0
+	}
+	return "gupdispatch"
 }
 
 // keepRequests work against the API of a kept demo, in a shell and in their order.

@@ -173,7 +173,7 @@ func TestDemoKeepsRunning(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, do(t, req, nil), "the web UI is served")
 
-	commands := regexp.MustCompile(`(?m)^  gupdispatch (--config .*)$`).FindAllStringSubmatch(out, -1)
+	commands := regexp.MustCompile(`(?m)^  `+regexp.QuoteMeta(os.Args[0])+` (--config .*)$`).FindAllStringSubmatch(out, -1)
 	require.Len(t, commands, len(keepCommandsOf(t)))
 	for _, c := range commands {
 		want := exitOK
@@ -209,6 +209,13 @@ func TestDemoKeepsRunning(t *testing.T) {
 	require.NoDirExists(t, filepath.Dir(file), "nothing stays")
 	_, err = new(http.Client).Do(req)
 	require.Error(t, err, "the web UI is closed")
+}
+
+func TestCalledAs(t *testing.T) {
+	t.Parallel()
+	for called, want := range map[string]string{"gupdispatch": "gupdispatch", "./bin/gupdispatch": "./bin/gupdispatch", "/opt/gd": "/opt/gd"} {
+		require.Equal(t, want, calledAs(called))
+	}
 }
 
 func keepCommandsOf(t *testing.T) []string {

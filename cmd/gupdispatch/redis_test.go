@@ -30,7 +30,12 @@ func TestARedisThatEvictsIsRefused(t *testing.T) {
 	r := s.begin("worker")
 	url := r.address()
 	require.Equal(t, http.StatusOK, status(t, url+"/readyz", ""))
+	s.ok("send", "--to", testNumber, "--text", "Hello", "--id", "before")
 	evict("volatile-ttl")
+	refused := s.run("send", "--to", testNumber, "--text", "Hello", "--id", "after")
+	require.Equal(t, exitFailed, refused.code)
+	require.Contains(t, refused.errs, "not sent: this Redis must not be used as it is: maxmemory-policy volatile-ttl throws messages away")
+	require.Equal(t, exitFailed, s.run("message", "show", "after").code)
 	require.Equal(t, http.StatusServiceUnavailable, status(t, url+"/readyz", "volatile-ttl throws messages away"))
 	unready := s.run("health", "--url", url+"/readyz")
 	require.Equal(t, exitFailed, unready.code)
@@ -42,6 +47,7 @@ func TestARedisThatEvictsIsRefused(t *testing.T) {
 	s.configure("redis: {", "redis: {allow_unsafe: true, ")
 	r = s.begin("worker")
 	require.Equal(t, http.StatusOK, status(t, r.address()+"/readyz", ""))
+	s.ok("send", "--to", testNumber, "--text", "Hello", "--id", "unsafe")
 	r.stop()
 }
 

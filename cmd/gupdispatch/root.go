@@ -24,12 +24,26 @@ func newRoot(e *env) *cobra.Command {
 	root.SetOut(e.stdout)
 	root.SetErr(e.stderr)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usagef("%s; see `%s --help`", err, c.CommandPath())
+		return usagef("%s; see `%s --help`", flagProblem(err), c.CommandPath())
 	})
 	flags := root.PersistentFlags()
 	flags.StringVar(&e.configFile, "config", "", "configuration `file` (default gupdispatch.yaml, if there is one)")
 	flags.DurationVar(&e.redisWait, "redis-wait", redisPatience, "how long to wait for a Redis that does not answer")
 	return root
+}
+
+// flagProblem says what is wrong with a flag, without the words of the library that read its value.
+func flagProblem(err error) string {
+	text := err.Error()
+	for theirs, ours := range map[string]string{
+		": strconv.ParseFloat:": "it must be a number", ": strconv.ParseInt:": "it must be a whole number", ": strconv.Atoi:": "it must be a whole number",
+		": strconv.ParseUint:": "it must be a whole number", ": strconv.ParseBool:": "it must be true or false", ": time: ": "it must be a duration such as 90s or 2h",
+	} {
+		if flag, _, found := strings.Cut(text, theirs); found {
+			return flag + ": " + ours
+		}
+	}
+	return text
 }
 
 // group is a command that only holds others. Called without one of them it shows what there is, as wrong usage.

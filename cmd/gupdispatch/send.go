@@ -111,7 +111,7 @@ func (e *env) send(ctx context.Context, f sendFlags) error {
 		return err
 	}
 	defer a.close()
-	s, err := a.sending(f)
+	s, err := a.sending(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -129,9 +129,12 @@ type sending struct {
 	human    bool
 }
 
-func (a *app) sending(f sendFlags) (*sending, error) {
+func (a *app) sending(ctx context.Context, f sendFlags) (*sending, error) {
 	if _, err := a.senders(f.sender); err != nil {
 		return nil, err
+	}
+	if err := a.refuseRedis(ctx); err != nil {
+		return nil, fmt.Errorf("not sent: %w", err)
 	}
 	p, err := a.producer()
 	if err != nil {

@@ -343,6 +343,12 @@ func TestAPersonFindsOutAndReplays(t *testing.T) {
 	p.do("to our own pages", chromedp.Click(`//form/a[text()="gupdispatch"]`, chromedp.BySearch))
 	p.sees("The new price list is not ready yet")
 	p.shot("senders")
+	for _, width := range []int64{1000, 1200} { // the head of the page is one row, and nothing sticks out
+		p.do("make the window narrow", chromedp.EmulateViewport(width, 860))
+		p.holds(`(head => head.scrollWidth <= head.clientWidth && head.offsetHeight < 80 &&
+			[...head.children].every(c => c.getBoundingClientRect().right <= innerWidth && c.offsetHeight < 60))(document.querySelector("header"))`)
+	}
+	p.do("make it wide again", chromedp.EmulateViewport(1280, 860))
 	p.do("release", chromedp.Click(`//article[.//h2="boutique"]//button[.="Release"]`, chromedp.BySearch))
 	p.sees("boutique is released")
 	p.holds(`!document.body.innerText.includes("by ravi")`)
