@@ -93,6 +93,11 @@ func (e *env) createCampaign(ctx context.Context, f createFlags) error {
 	if err != nil {
 		return err
 	}
+	if !f.dryRun {
+		if err := a.refuseRedis(ctx); err != nil {
+			return fmt.Errorf("nothing was taken in: %w", err)
+		}
+	}
 	c := &creating{app: a, flags: f, sender: s, definition: d}
 	if err := c.forecast(); err != nil {
 		return err

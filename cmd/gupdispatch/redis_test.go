@@ -3,6 +3,8 @@ package main
 import (
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -35,6 +37,11 @@ func TestARedisThatEvictsIsRefused(t *testing.T) {
 	refused := s.run("send", "--to", testNumber, "--text", "Hello", "--id", "after")
 	require.Equal(t, exitFailed, refused.code)
 	require.Contains(t, refused.errs, "not sent: this Redis must not be used as it is: maxmemory-policy volatile-ttl throws messages away")
+	people := filepath.Join(t.TempDir(), "people.csv")
+	require.NoError(t, os.WriteFile(people, []byte("to\n"+testNumber+"\n"), 0o600))
+	taken := s.run("campaign", "create", "--id", "c", "--sender", s.sender, "--template", testTemplate, "--csv", people)
+	require.Equal(t, exitFailed, taken.code)
+	require.Contains(t, taken.errs, "nothing was taken in: this Redis must not be used as it is")
 	require.Equal(t, exitFailed, s.run("message", "show", "after").code)
 	require.Equal(t, http.StatusServiceUnavailable, status(t, url+"/readyz", "volatile-ttl throws messages away"))
 	unready := s.run("health", "--url", url+"/readyz")
