@@ -180,8 +180,8 @@ func promtool(t *testing.T, stdin string, args ...string) {
 	t.Helper()
 	path, err := exec.LookPath("promtool")
 	if err != nil {
-		if os.Getenv("GUPDISPATCH_REQUIRE_PROMTOOL") == "1" {
-			t.Fatal("GUPDISPATCH_REQUIRE_PROMTOOL=1, but promtool is not in PATH")
+		if os.Getenv("REQUIRE_PROMTOOL") == "1" {
+			t.Fatal("REQUIRE_PROMTOOL=1, but promtool is not in PATH")
 		}
 		t.Skip("SKIPPED: put promtool into PATH, for example from Debian's package prometheus")
 	}
