@@ -191,12 +191,17 @@ func TestTheExamplesRun(t *testing.T) {
 		})
 	}
 	found = examplesOf(t, "README.md")
-	require.Len(t, found, 1)
-	t.Run("README", func(t *testing.T) {
-		out := s.example(t, found[0][1], found[0][2], base, dir)
-		require.Contains(t, out, `"accepted":2,"rejected":1`)
-		require.Equal(t, message.Queued, s.status(s.sender, "order-42"))
-	})
+	require.Len(t, found, 3)
+	for i, id := range []string{"order-42", "order-46", "order-47"} {
+		t.Run("README "+found[i][1], func(t *testing.T) {
+			out := s.example(t, found[i][1], found[i][2], base, dir)
+			require.Contains(t, out, `{"id":"`+id+`","status":"queued"}`)
+			require.Equal(t, message.Queued, s.status(s.sender, id))
+			if i == 0 {
+				require.Contains(t, out, `"accepted":2,"rejected":1`)
+			}
+		})
+	}
 }
 
 // A whole campaign through the API, with a worker: pause and cancel take effect at once, and the report is complete.
