@@ -70,6 +70,9 @@ func TestRedisConfIsTaken(t *testing.T) {
 	t.Parallel()
 	server, err := exec.LookPath("redis-server")
 	if err != nil {
+		if os.Getenv("GUPDISPATCH_REQUIRE_REDIS") == "1" {
+			t.Fatal("GUPDISPATCH_REQUIRE_REDIS=1, but there is no redis-server in PATH")
+		}
 		t.Skip("SKIPPED: put redis-server into PATH")
 	}
 	conf, err := filepath.Abs("../../deploy/redis.conf")
