@@ -161,7 +161,7 @@ func TestCampaignFromFileToEnd(t *testing.T) {
 		done, rejected, err := s.take(s.definition("spring"), people(2500))
 		require.NoError(t, err)
 		require.Empty(t, rejected)
-		require.Equal(t, Taken{ID: "spring", Status: message.CampaignRunning, Lines: 2501, Accepted: 2500}, done)
+		require.Equal(t, Taken{ID: "spring", Status: message.CampaignRunning, Lines: 2501, Accepted: 2500, Zones: map[string]int64{"": 2500}}, done)
 		require.EqualValues(t, 2500, s.balanced().Accepted)
 		keys, err := rdb.Keys(t.Context(), "gupdispatch:{"+s.sender+"}:c:spring:[ni]:*").Result()
 		require.NoError(t, err)
@@ -740,6 +740,16 @@ func (c *cutter) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 // exactly one message, and each message to Gupshup once.
 func TestKilledAnywhereEveryRowIsSentOnce(t *testing.T) {
 	t.Parallel()
+	killedAnywhere(t, people, func(s *site, id string) Definition { return s.definition(id) }, time.Minute)
+}
+
+// The same where rows become messages by the clocks of their recipients.
+func TestKilledAnywhereInSeveralZones(t *testing.T) {
+	t.Parallel()
+	killedAnywhere(t, world, func(s *site, id string) Definition { return s.byRecipient(id) }, 3*time.Hour)
+}
+
+func killedAnywhere(t *testing.T, fileOf func(n int) string, definition func(*site, string) Definition, step time.Duration) {
 	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
 		s := newSite(t, rdb)
 		s.window = 250
@@ -747,7 +757,7 @@ func TestKilledAnywhereEveryRowIsSentOnce(t *testing.T) {
 		t.Logf("seed %d", seed)
 		rnd := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test
 		const rows, kills = 2500, 50
-		file := people(rows)
+		file := fileOf(rows)
 		file += file[len("to,name\n") : len("to,name\n")+1000] // numbers that stand there already, in the last chunk
 		process := func(most int64) (*redis.Client, *cutter) {
 			c := &cutter{after: rnd.IntN(2) == 0}
@@ -760,7 +770,7 @@ func TestKilledAnywhereEveryRowIsSentOnce(t *testing.T) {
 		killed := 0
 		for n := 0; killed < kills; n++ {
 			id := fmt.Sprintf("c%d", n)
-			d := s.definition(id)
+			d := definition(s, id)
 			for done := false; !done; {
 				one, _ := process(6)
 				_, _, err := s.takeWith(s.books(one), d, file)
@@ -787,7 +797,7 @@ func TestKilledAnywhereEveryRowIsSentOnce(t *testing.T) {
 				if cut.dead.Load() {
 					killed++
 				}
-				s.pass(time.Minute)
+				s.pass(step)
 				if rnd.IntN(20) == 0 {
 					s.balanced()
 				}
@@ -806,7 +816,8 @@ func TestKilledAnywhereEveryRowIsSentOnce(t *testing.T) {
 				require.Equal(t, 1, sent[lineID(id, int64(i+2))], "line %d", i+2)
 			}
 			require.EqualValues(t, rows, s.get(id).Counts[message.Submitted])
-			require.EqualValues(t, rows*(n+1), s.balanced().Counts[message.Submitted])
+			all := s.balanced()
+			require.EqualValues(t, rows*(n+1), all.Counts[message.Submitted]+all.Retired)
 		}
 		t.Logf("killed %d times", killed)
 	})

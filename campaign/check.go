@@ -21,6 +21,11 @@ func (f *Form) row(number int64, said fields, region string) (Row, error) {
 		return Row{}, fmt.Errorf("to: %w", err)
 	}
 	r := Row{Line: number, To: to, ID: said.id, Values: said.values}
+	if f.Zone == ByRecipient {
+		if r.Zone, err = f.zones.of(f.Definition, to); err != nil {
+			return Row{}, err
+		}
+	}
 	if r.ID != "" && !message.ValidID(r.ID) {
 		return Row{}, fmt.Errorf("id: must be 1 to %d of the characters A-Z a-z 0-9 . _ -", message.MaxIDLength)
 	}

@@ -29,7 +29,7 @@ type Definition struct {
 	StartAt  time.Time         `json:"start_at,omitzero"`
 	Expires  time.Time         `json:"expires_at,omitzero"`
 	Window   string            `json:"window,omitempty"` // such as 09:00-21:00: when messages may go; "": always
-	Zone     string            `json:"zone,omitempty"`   // of the window, such as Asia/Kolkata; "": UTC
+	Zone     string            `json:"zone,omitempty"`   // of the window, such as Asia/Kolkata; "": UTC; ByRecipient: each number's own
 	InDoubt  message.OnInDoubt `json:"on_in_doubt,omitempty"`
 }
 
@@ -56,13 +56,33 @@ func (s Sender) Complete(d *Definition, now time.Time) error {
 	if d.Rate > s.Rate {
 		problems = append(problems, gupshup.FieldError{Field: "rate", Problem: fmt.Sprintf("is above the sender's own, %v: leave it out, or write less", s.Rate)})
 	}
-	if _, err := ParseWindow("", d.Zone); err == nil && d.Zone != "" && d.Window == "" {
+	if d.zoneProblem() == nil && d.Zone != "" && d.Window == "" {
 		problems = append(problems, gupshup.FieldError{Field: "timezone", Problem: "is that of a window, and there is none: write one, or leave it out"})
 	}
 	if len(problems) > 0 {
 		return problems
 	}
 	return nil
+}
+
+// zoneProblem says what is wrong with the zone.
+func (d *Definition) zoneProblem() error {
+	switch {
+	case d.Zone == ByRecipient:
+		return nil
+	case strings.Contains(d.Zone, ","):
+		return errors.New("is several zones: write one, such as Asia/Kolkata, or recipient for that of each number")
+	}
+	_, err := ParseWindow("", d.Zone)
+	return err
+}
+
+// WindowIn is when recipients in a zone may be sent to; its own zone counts, unless that is ByRecipient.
+func (d *Definition) WindowIn(zone string) (Window, error) {
+	if d.Zone != ByRecipient {
+		zone = d.Zone
+	}
+	return ParseWindow(d.Window, zone)
 }
 
 // NewID makes an id for a campaign that has none.
@@ -92,9 +112,9 @@ func (d *Definition) Normalise(now time.Time) error {
 	if d.Rate < 0 || d.Rate != d.Rate {
 		bad("rate", "must be messages per second, above 0")
 	}
-	if _, err := ParseWindow("", d.Zone); err != nil {
+	if err := d.zoneProblem(); err != nil {
 		bad("timezone", "%s", err)
-	} else if _, err := ParseWindow(d.Window, d.Zone); err != nil {
+	} else if _, err := d.WindowIn(""); err != nil {
 		bad("window", "%s", err)
 	}
 	switch d.InDoubt {
@@ -149,6 +169,7 @@ func DecodeDefinition(text string) (d Definition, err error) {
 type Form struct {
 	Definition
 	Columns []string // that rows have to have, besides to; a row's Values are in this order
+	zones   zones
 }
 
 var placeholder = regexp.MustCompile(`\{([^{}"]+)\}`)

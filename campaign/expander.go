@@ -3,6 +3,7 @@ package campaign
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,6 +24,7 @@ const (
 	expandEvery  = 250 * time.Millisecond // one look
 	expandIdle   = time.Second            // and one where no campaign is open
 	redisTimeout = 5 * time.Second
+	expandReads  = 100              // chunks that are read in one look for the rows of some zones
 	clearAgain   = 30 * time.Second // messages of a cancelled campaign whose attempt failed come back meanwhile
 )
 
@@ -79,9 +81,11 @@ type expansion struct {
 // prepared is what is kept of a campaign from one look to the next.
 type prepared struct {
 	form    *Form
-	window  Window
-	chunk   int64 // that rows is
-	rows    []Row // nil: none was read
+	windows map[string]Window  // by zone
+	chunk   int64              // that rows is
+	rows    []Row              // nil: none was read
+	inside  map[int64][]string // zones of the rows of chunks that were read
+	reads   int                // chunks that were read in this look
 	cleared time.Time
 }
 
@@ -150,7 +154,7 @@ func (x *expansion) tend(ctx context.Context, c ledger.Campaign, now time.Time, 
 			return err
 		}
 	}
-	open, err := x.keepWindow(ctx, c, p, now)
+	open, err := x.keepWindows(ctx, c, p, now)
 	if err != nil {
 		return err
 	}
@@ -160,64 +164,106 @@ func (x *expansion) tend(ctx context.Context, c ledger.Campaign, now time.Time, 
 	case c.Status != message.CampaignRunning || now.Before(c.StartAt):
 		return nil
 	case !p.form.Expires.IsZero() && !now.Before(p.form.Expires):
-		return x.expand(ctx, c, p, 50*expandRows) // they end at once, and need no room
-	case !open:
-		return nil
+		return x.expandAll(ctx, c, p, c.Tracks, 50*expandRows) // they end at once, and need no room
 	}
 	if used, _ := x.room.Used(ctx); used >= ledger.FullForBulk {
 		return nil
 	}
-	n := share - int(c.Waiting())
+	n := share
+	for _, t := range open {
+		n -= int(t.Waiting)
+	}
 	if p.form.Rate > 0 {
 		n = min(n, c.May(p.form.Rate, now))
 	}
-	return x.expand(ctx, c, p, n)
+	return x.expandAll(ctx, c, p, open, n)
 }
 
 func (x *expansion) prepare(c ledger.Campaign) (*prepared, error) {
 	if p := x.forms[c.ID]; p != nil {
+		p.reads = 0
 		return p, nil
 	}
 	d, err := DecodeDefinition(c.Definition)
 	if err != nil {
 		return nil, err
 	}
-	w, err := ParseWindow(d.Window, d.Zone)
-	if err != nil {
-		return nil, err
-	}
-	p := &prepared{form: NewForm(d), window: w}
+	p := &prepared{form: NewForm(d), windows: map[string]Window{}, inside: map[int64][]string{}}
 	x.forms[c.ID] = p
 	return p, nil
 }
 
-// keepWindow notes ahead when messages may be sent, which claims obey. It answers whether that is now.
-func (x *expansion) keepWindow(ctx context.Context, c ledger.Campaign, p *prepared, now time.Time) (bool, error) {
-	if p.window.Always() {
-		return true, nil
+// window is that of a zone.
+func (p *prepared) window(zone string) (Window, error) {
+	if w, ok := p.windows[zone]; ok {
+		return w, nil
 	}
-	opens, closes := p.window.At(now)
-	reopens, _ := p.window.At(closes)
-	if !c.Noted(opens, closes, reopens) {
-		if err := x.cfg.Ledger.NoteWindow(ctx, c, opens, closes, reopens); err != nil {
-			return false, err
-		}
+	w, err := p.form.WindowIn(zone)
+	if err == nil {
+		p.windows[zone] = w
 	}
-	return !now.Before(opens), nil
+	return w, err
 }
 
-// expand makes messages of the next n rows.
-func (x *expansion) expand(ctx context.Context, c ledger.Campaign, p *prepared, n int) error {
-	for chunk, offset := c.Chunk, c.Offset; n > 0 && chunk < c.Chunks && ctx.Err() == nil; {
-		rows, err := x.chunk(ctx, c, p, chunk)
+// keepWindows notes ahead when messages may be sent, which claims obey. It answers the tracks where that is now, those first whose windows
+// close first.
+func (x *expansion) keepWindows(ctx context.Context, c ledger.Campaign, p *prepared, now time.Time) (open []ledger.Track, err error) {
+	if p.form.Window == "" {
+		return c.Tracks, nil
+	}
+	closing := map[string]time.Time{}
+	for _, t := range c.Tracks {
+		w, err := p.window(t.Zone)
 		if err != nil {
+			return nil, err
+		}
+		opens, closes := w.At(now)
+		reopens, _ := w.At(closes)
+		if !t.Noted(opens, closes, reopens) {
+			if err := x.cfg.Ledger.NoteWindow(ctx, c, t.Zone, opens, closes, reopens); err != nil {
+				return nil, err
+			}
+		}
+		if closing[t.Zone] = closes; !now.Before(opens) {
+			open = append(open, t)
+		}
+	}
+	slices.SortStableFunc(open, func(a, b ledger.Track) int { return closing[a.Zone].Compare(closing[b.Zone]) })
+	return open, nil
+}
+
+// expandAll makes messages of the next n rows of tracks, those of the first one first.
+func (x *expansion) expandAll(ctx context.Context, c ledger.Campaign, p *prepared, tracks []ledger.Track, n int) error {
+	for _, t := range tracks {
+		made, moved, err := x.expand(ctx, c, p, t, n)
+		if err != nil || moved {
 			return err
 		}
-		some := rows[min(int(offset), len(rows)):]
-		some = some[:min(n, expandRows, len(some))]
-		q := ledger.Expansion{
-			Sender: c.Sender, ID: c.ID, Chunk: chunk, Offset: offset, Ends: int(offset)+len(some) == len(rows), Rate: p.form.Rate,
+		n -= made
+	}
+	return nil
+}
+
+// expand makes messages of the next n rows of a track, and answers how many it made. moved says that the campaign is not what it was.
+func (x *expansion) expand(ctx context.Context, c ledger.Campaign, p *prepared, t ledger.Track, n int) (made int, moved bool, err error) {
+	n = min(n, int(t.Rows-t.Expanded))
+	for from, at := t.Next, t.Next; made < n && at.Chunk < c.Chunks && ctx.Err() == nil; {
+		if inside, known := p.inside[at.Chunk]; known && !slices.Contains(inside, t.Zone) {
+			at = ledger.Position{Chunk: at.Chunk + 1}
+			continue
 		}
+		if t.Zone != "" && p.reads >= expandReads {
+			return made, false, nil // other campaigns wait; what was read is remembered
+		}
+		rows, err := x.chunk(ctx, c, p, at.Chunk)
+		if err != nil {
+			return made, false, err
+		}
+		some, next := pick(rows, t.Zone, at, min(n-made, expandRows))
+		if at = next; len(some) == 0 {
+			continue
+		}
+		q := ledger.Expansion{Sender: c.Sender, ID: c.ID, Zone: t.Zone, From: from, To: next, Rate: p.form.Rate}
 		for _, r := range some {
 			m, err := p.form.Message(r)
 			if err != nil { // it was read before it was taken in; without media it ends as a dead letter
@@ -225,16 +271,27 @@ func (x *expansion) expand(ctx context.Context, c ledger.Campaign, p *prepared, 
 			}
 			q.Messages, q.Lines = append(q.Messages, m), append(q.Lines, lineID(c.ID, r.Line))
 		}
-		moved, err := x.batch(ctx, q, p.form.Priority)
-		if err != nil || moved {
-			return err
+		if moved, err := x.batch(ctx, q, p.form.Priority); err != nil || moved {
+			return made, moved, err
 		}
-		n -= len(some)
-		if offset += int64(len(some)); q.Ends {
-			chunk, offset = chunk+1, 0
-		}
+		from, made = next, made+len(some)
 	}
-	return nil
+	return made, false, nil
+}
+
+// pick answers the next rows of a zone in a chunk, no more than n, and where those behind them are.
+func pick(rows []Row, zone string, at ledger.Position, n int) (some []Row, next ledger.Position) {
+	next = ledger.Position{Chunk: at.Chunk + 1}
+	for i := at.Row; i < int64(len(rows)); i++ {
+		if rows[i].Zone != zone {
+			continue
+		}
+		if len(some) == n {
+			return some, ledger.Position{Chunk: at.Chunk, Row: i}
+		}
+		some = append(some, rows[i])
+	}
+	return some, next
 }
 
 // batch makes some messages and enqueues their tasks: once begun it is finished. A task that is lost the sweeper replaces.
@@ -281,39 +338,52 @@ func (x *expansion) chunk(ctx context.Context, c ledger.Campaign, p *prepared, n
 		return nil, err
 	}
 	p.chunk, p.rows = n, rows
+	p.reads++
+	if _, known := p.inside[n]; !known && p.form.Zone == ByRecipient {
+		p.inside[n] = zonesOfRows(rows)
+	}
 	return rows, nil
+}
+
+func zonesOfRows(rows []Row) (zones []string) {
+	for _, r := range rows {
+		if !slices.Contains(zones, r.Zone) {
+			zones = append(zones, r.Zone)
+		}
+	}
+	return zones
 }
 
 // clear takes the messages of a cancelled campaign back, those that were made last first, since most of them wait.
 func (x *expansion) clear(ctx context.Context, c ledger.Campaign, p *prepared, now time.Time) error {
-	chunk, row, done := c.Cursor()
+	from, done := c.Cleared()
 	if done {
 		if now.Sub(p.cleared) < clearAgain {
 			return nil
 		}
-		chunk, row = c.Chunk, c.Offset
+		from = c.Furthest()
 	}
 	left := c.Counts[message.Queued]
 	for range clearSteps {
-		for row == 0 && chunk > 0 {
-			rows, err := x.chunk(ctx, c, p, chunk-1)
+		for from.Row == 0 && from.Chunk > 0 {
+			rows, err := x.chunk(ctx, c, p, from.Chunk-1)
 			if err != nil {
 				return err
 			}
-			chunk, row = chunk-1, int64(len(rows))
+			from = ledger.Position{Chunk: from.Chunk - 1, Row: int64(len(rows))}
 		}
 		var ids [][2]string
-		if row > 0 {
-			rows, err := x.chunk(ctx, c, p, chunk)
+		if from.Row > 0 {
+			rows, err := x.chunk(ctx, c, p, from.Chunk)
 			if err != nil {
 				return err
 			}
-			from := max(0, row-clearRows)
-			ids = pairsOf(c.ID, rows[from:min(row, int64(len(rows)))])
-			row = from
+			some := rows[max(0, from.Row-clearRows):min(from.Row, int64(len(rows)))]
+			ids = pairsOf(c.ID, some)
+			from.Row = max(0, from.Row-clearRows)
 		}
-		done = row == 0 && chunk == 0
-		n, err := x.cfg.Ledger.ClearCampaign(ctx, c.Sender, c.ID, chunk, row, done, ids)
+		done = from == ledger.Position{}
+		n, err := x.cfg.Ledger.ClearCampaign(ctx, c.Sender, c.ID, from, done, ids)
 		if err != nil {
 			return err
 		}

@@ -45,6 +45,7 @@ type Taken struct {
 	Status   message.CampaignStatus // empty in a dry run
 	Lines    int64
 	Accepted int64
+	Zones    map[string]int64 // those that were accepted, by the zone that their window goes by; "": the campaign's
 	Rejected int64
 	Before   int64 // lines of an earlier call, which this one went on behind
 	Existing bool  // the whole file had been read before
@@ -94,7 +95,7 @@ func (e *StrictError) Error() string {
 // definition and file, it goes on where it was. Nothing is sent before the whole file was read. A file that was read whole before adds nothing:
 // it is read all the same, as another file with the same id is a mistake.
 func (in *Intake) Take(ctx context.Context, d Definition, f File) (Taken, error) {
-	t := &taking{Intake: in, form: NewForm(d), file: f, owner: message.NewID(), done: Taken{ID: d.ID}}
+	t := &taking{Intake: in, form: NewForm(d), file: f, owner: message.NewID(), done: Taken{ID: d.ID, Zones: map[string]int64{}}}
 	err := t.readAll(ctx)
 	if err != nil && t.begun {
 		t.leave(ctx)
@@ -163,7 +164,7 @@ func (t *taking) begin(ctx context.Context) error {
 	if same, err := sameCampaign(c.Definition, d); err != nil || !same {
 		return errors.Join(err, &ConflictError{ID: d.ID, Status: c.Status})
 	}
-	t.done.Lines, t.done.Before, t.done.Accepted, t.done.Rejected, t.sum = c.Lines, c.Lines, c.Rows, c.Rejected, c.Sum
+	t.done.Lines, t.done.Before, t.done.Accepted, t.done.Rejected, t.sum, t.done.Zones = c.Lines, c.Lines, c.Rows, c.Rejected, c.Sum, zonesIn(c)
 	switch {
 	case c.Complete:
 		t.ahead, t.whole = c, true
@@ -185,4 +186,15 @@ func sameCampaign(known string, d Definition) (bool, error) {
 	a, _ := k.Encode()
 	b, _ := d.Encode()
 	return a == b, nil
+}
+
+// zonesIn counts the rows of a campaign by zone.
+func zonesIn(c ledger.Campaign) map[string]int64 {
+	rows := map[string]int64{}
+	for _, t := range c.Tracks {
+		if t.Rows > 0 {
+			rows[t.Zone] = t.Rows
+		}
+	}
+	return rows
 }

@@ -224,7 +224,7 @@ func (t *taking) same() error {
 	if t.done.Lines != t.ahead.Lines {
 		return t.otherFile()
 	}
-	t.done.Existing, t.done.Accepted, t.done.Rejected = true, t.ahead.Rows, t.ahead.Rejected
+	t.done.Existing, t.done.Accepted, t.done.Rejected, t.done.Zones = true, t.ahead.Rows, t.ahead.Rejected, zonesIn(t.ahead)
 	return nil
 }
 

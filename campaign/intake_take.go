@@ -87,11 +87,15 @@ func (t *taking) catchUp(b *batch) (rest bool, err error) {
 	b.rejected = slices.DeleteFunc(b.rejected, func(r Rejection) bool { return r.Line <= t.ahead.Lines })
 	b.pack()
 	t.done.Lines, t.done.Accepted, t.done.Rejected = t.ahead.Lines, t.ahead.Rows, t.ahead.Rejected+int64(len(b.rejected))
+	t.done.Zones = zonesIn(t.ahead)
 	return t.ahead.Lines < b.last, nil
 }
 
 func (t *taking) accepted(b *batch) {
 	t.done.Lines, t.done.Accepted = b.last, t.done.Accepted+int64(len(b.rows))
+	for _, r := range b.rows {
+		t.done.Zones[r.Zone]++
+	}
 	if t.file.Progress != nil {
 		t.file.Progress(t.done)
 	}
@@ -104,7 +108,7 @@ func (t *taking) add(ctx context.Context, b *batch) (clashes []ledger.Clash, err
 		Rejected: t.done.Rejected, Packed: b.packed, Rows: make([]ledger.CampaignRow, len(b.rows)), Rejections: packRejections(b.rejected),
 	}
 	for i, r := range b.rows {
-		chunk.Rows[i] = ledger.CampaignRow{To: r.To, ID: r.ID}
+		chunk.Rows[i] = ledger.CampaignRow{To: r.To, ID: r.ID, Zone: r.Zone}
 	}
 	err = t.patient(ctx, func() (err error) {
 		clashes, err = t.Ledger.AddRows(ctx, chunk)

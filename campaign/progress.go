@@ -22,19 +22,56 @@ func ProgressOf(c ledger.Campaign, d Definition, senderRate float64, now time.Ti
 	if c.Status.Ended() || c.Status == message.CampaignPaused || p.Left == 0 {
 		return p, nil
 	}
-	w, err := ParseWindow(d.Window, d.Zone)
-	if err != nil {
-		return p, err
-	}
 	from, rate := now, p.Rate
 	if d.StartAt.After(now) {
 		from = d.StartAt
 	}
-	if opens, _ := w.At(from); rate < planned(d, senderRate)/10 || from.After(now) || !w.Always() && opens.After(now) {
+	left, other := map[string]int64{}, p.Left // of what is with Gupshup, or in doubt, nobody knows the zone
+	for _, t := range c.Tracks {
+		left[t.Zone] = t.Rows - t.Expanded + t.Waiting
+		other -= left[t.Zone]
+	}
+	if len(c.Tracks) == 1 {
+		left[c.Tracks[0].Zone] += other
+	}
+	shares, err := d.shares(left)
+	if err != nil {
+		return p, err
+	}
+	if starts := startOf(shares, from); rate < planned(d, senderRate)/10 || starts.After(now) {
 		rate = planned(d, senderRate) // it has only begun, or does not send at this time
 	}
-	p.End = w.End(from, p.Left, rate)
+	p.End = End(from, rate, shares...)
 	return p, nil
+}
+
+// shares are how many recipients there are in each zone, with its window.
+func (d *Definition) shares(recipients map[string]int64) ([]Share, error) {
+	shares := make([]Share, 0, len(recipients))
+	for zone, n := range recipients {
+		w, err := d.WindowIn(zone)
+		if err != nil {
+			return nil, err
+		}
+		shares = append(shares, Share{w, n})
+	}
+	return shares, nil
+}
+
+// startOf is when the first window is open, from a time on.
+func startOf(shares []Share, from time.Time) (starts time.Time) {
+	for _, s := range shares {
+		opens := from
+		if !s.Window.Always() {
+			if o, _ := s.Window.At(from); o.After(from) {
+				opens = o
+			}
+		}
+		if starts.IsZero() || opens.Before(starts) {
+			starts = opens
+		}
+	}
+	return later(starts, from)
 }
 
 // planned is the rate at which a campaign can be sent.
@@ -43,6 +80,15 @@ func planned(d Definition, senderRate float64) float64 {
 		return min(d.Rate, senderRate)
 	}
 	return senderRate
+}
+
+// lastClose is when the last zone's first window is over, from a time on.
+func lastClose(shares []Share, from time.Time) (last time.Time) {
+	for _, s := range shares {
+		_, closes := s.Window.At(from)
+		last = later(last, closes)
+	}
+	return last
 }
 
 // Plan is how long a campaign of so many recipients takes.
@@ -57,34 +103,30 @@ type Plan struct {
 	Late       bool          // it ends after its expires_at: the rest is not sent
 }
 
-// PlanFor works out a plan. daily is how many recipients the sender may write to within 24 hours; 0: any number.
-func PlanFor(d Definition, recipients int64, senderRate float64, daily int, now time.Time) (Plan, error) {
-	w, err := ParseWindow(d.Window, d.Zone)
+// PlanFor works out a plan for recipients, so many in each zone that their window goes by (see Taken). daily is how many recipients the sender
+// may write to within 24 hours; 0: any number.
+func PlanFor(d Definition, recipients map[string]int64, senderRate float64, daily int, now time.Time) (Plan, error) {
+	shares, err := d.shares(recipients)
 	if err != nil {
 		return Plan{}, err
 	}
-	p := Plan{Recipients: recipients, Rate: planned(d, senderRate), Starts: now, Days: 1}
-	if d.StartAt.After(now) {
-		p.Starts = d.StartAt
+	p := Plan{Rate: planned(d, senderRate), Days: 1}
+	for _, s := range shares {
+		p.Recipients += s.Messages
 	}
-	if !w.Always() {
-		if opens, _ := w.At(p.Starts); opens.After(p.Starts) {
-			p.Starts = opens
-		}
-	}
-	p.Takes = time.Duration(float64(recipients) / p.Rate * float64(time.Second))
-	p.Ends = w.End(p.Starts, recipients, p.Rate)
-	p.OverBudget = daily > 0 && recipients > int64(daily)
+	p.Starts = startOf(shares, later(now, d.StartAt))
+	p.Takes = time.Duration(float64(p.Recipients) / p.Rate * float64(time.Second))
+	p.Ends = End(p.Starts, p.Rate, shares...)
+	p.OverBudget = daily > 0 && p.Recipients > int64(daily)
 	if p.OverBudget {
-		if more := p.Starts.AddDate(0, 0, int((recipients-1)/int64(daily))); more.After(p.Ends) {
-			p.Ends = more
-		}
+		p.Ends = later(p.Ends, p.Starts.AddDate(0, 0, int((p.Recipients-1)/int64(daily))))
 	}
-	if !w.Always() || p.OverBudget {
-		p.Days = 1 + int(p.Ends.Sub(p.Starts)/(24*time.Hour))
-		if _, closes := w.At(p.Starts); !w.Always() && p.Ends.After(closes) {
-			p.Days = max(p.Days, 2)
-		}
+	days := 1 + int(p.Ends.Sub(p.Starts)/(24*time.Hour))
+	switch {
+	case d.Window == "" && p.OverBudget:
+		p.Days = days
+	case d.Window != "" && p.Ends.After(lastClose(shares, p.Starts)):
+		p.Days = max(days, 2)
 	}
 	p.Late = !d.Expires.IsZero() && p.Ends.After(d.Expires)
 	return p, nil

@@ -203,12 +203,12 @@ func TestEndOfACampaign(t *testing.T) {
 	from := time.Date(2026, 3, 1, 20, 30, 0, 0, time.UTC)
 	always, err := ParseWindow("", "")
 	require.NoError(t, err)
-	require.Equal(t, 50*time.Minute, always.End(from, 60_000, 20).Sub(from), "60,000 recipients at 20/s take 50 minutes")
+	require.Equal(t, 50*time.Minute, End(from, 20, Share{always, 60_000}).Sub(from), "60,000 recipients at 20/s take 50 minutes")
 	day, err := ParseWindow("09:00-21:00", "")
 	require.NoError(t, err)
-	require.Equal(t, time.Date(2026, 3, 2, 9, 20, 0, 0, time.UTC), day.End(from, 60_000, 20), "half an hour today, the rest tomorrow")
-	require.Equal(t, from, day.End(from, 0, 20))
-	require.True(t, day.End(from, 1<<60, 1e-9).After(from.AddDate(50, 0, 0)))
+	require.Equal(t, time.Date(2026, 3, 2, 9, 20, 0, 0, time.UTC), End(from, 20, Share{day, 60_000}), "half an hour today, the rest tomorrow")
+	require.Equal(t, from, End(from, 20, Share{day, 0}))
+	require.True(t, End(from, 1e-9, Share{day, 1 << 60}).After(from.AddDate(50, 0, 0)))
 }
 
 // Whatever a file holds, reading it never panics, loses no line, and what is taken can be sent.
@@ -217,7 +217,7 @@ func FuzzFile(f *testing.F) {
 	f.Add([]byte("to;name;id\n\"919876543210\";\"A\";x\n\n"), true)
 	f.Add([]byte(`{"to":"919876543210","name":"x","media":{"type":"image"}}`), false)
 	f.Fuzz(func(t *testing.T, file []byte, asCSV bool) {
-		form := NewForm(Definition{ID: "c", Sender: "s", Template: template, Params: []string{"{name}"}})
+		form := NewForm(Definition{ID: "c", Sender: "s", Template: template, Params: []string{"{name}"}, Window: "08:00-20:00", Zone: ByRecipient})
 		in := newLines(bytes.NewReader(file))
 		var r reader = jsonReader{form.Columns}
 		if asCSV {

@@ -83,7 +83,7 @@ func reportSome(ctx context.Context, l *ledger.Ledger, c ledger.Campaign, chunk 
 			Attempts: m.Attempts, UpdatedAt: m.UpdatedAt,
 		}
 		if line.Status == "" {
-			line.Status = rowStatus(c, chunk, int64(at+i))
+			line.Status = rowStatus(c, r, ledger.Position{Chunk: chunk, Row: int64(at + i)})
 		}
 		if err := visit(line); err != nil {
 			return err
@@ -121,9 +121,9 @@ func Rejected(ctx context.Context, l *ledger.Ledger, sender, id string, visit fu
 }
 
 // rowStatus is the status of a row that has no record.
-func rowStatus(c ledger.Campaign, chunk, row int64) string {
+func rowStatus(c ledger.Campaign, r Row, at ledger.Position) string {
 	switch {
-	case chunk < c.Chunk || chunk == c.Chunk && row < c.Offset:
+	case at.Before(c.Track(r.Zone).Next):
 		return Retired
 	case c.Status == message.CampaignCancelled:
 		return string(message.Cancelled)

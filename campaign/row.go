@@ -15,6 +15,7 @@ import (
 type Row struct {
 	Line   int64    // of the file, from 1
 	To     string   // digits only
+	Zone   string   // that its window goes by, see zonesOf; empty: the campaign's
 	ID     string   // of the message; empty: see MessageID
 	Media  string   // JSON, for this one only; empty: the campaign's
 	Values []string // see Form.Columns
@@ -22,18 +23,22 @@ type Row struct {
 
 var errRow = errors.New("a row of a chunk cannot be read")
 
-// encodeRows writes rows as the lines of a chunk: line, number, id, media and values, with tabs between. The line is left out where it is
-// the one after the line before, which nearly all are, and empty fields at the end are, too.
+// encodeRows writes rows as the lines of a chunk: line, number, id, media and values, with tabs between; behind the line an @ and the zone.
+// The line is left out where it is the one after the line before, which nearly all are, the zone where it is the one before, and empty fields
+// at the end are, too.
 func encodeRows(rows []Row) []string {
 	lines := make([]string, len(rows))
-	before := int64(-1)
+	before, zone := int64(-1), ""
 	for i, r := range rows {
 		fields := make([]string, 0, 4+len(r.Values))
 		line := ""
 		if r.Line != before+1 || i == 0 {
 			line = strconv.FormatInt(r.Line, 10)
 		}
-		before = r.Line
+		if r.Zone != zone {
+			line += "@" + r.Zone
+		}
+		before, zone = r.Line, r.Zone
 		fields = append(append(fields, line, r.To, r.ID, r.Media), r.Values...)
 		lines[i] = strings.TrimRight(strings.Join(fields, "\t"), "\t")
 	}
@@ -43,15 +48,19 @@ func encodeRows(rows []Row) []string {
 // decodeRows reads what encodeRows wrote, of rows with so many values.
 func decodeRows(lines []string, values int) ([]Row, error) {
 	rows := make([]Row, len(lines))
-	before := int64(-1)
+	before, zone := int64(-1), ""
 	for i, text := range lines {
 		fields := strings.Split(text, "\t")
 		if len(fields) < 2 || len(fields) > 4+values {
 			return nil, errRow
 		}
-		r := Row{Line: before + 1, To: fields[1]}
-		if fields[0] != "" {
-			n, err := strconv.ParseInt(fields[0], 10, 64)
+		line, other, changed := strings.Cut(fields[0], "@")
+		if changed {
+			zone = other
+		}
+		r := Row{Line: before + 1, To: fields[1], Zone: zone}
+		if line != "" {
+			n, err := strconv.ParseInt(line, 10, 64)
 			if err != nil {
 				return nil, errRow
 			}

@@ -119,7 +119,7 @@ func TestScriptsMayRunTwice(t *testing.T) {
 			require.Equal(t, message.CampaignRunning, st)
 		}
 		form := NewForm(d)
-		q := ledger.Expansion{Sender: s.sender, ID: "c", Ends: true}
+		q := ledger.Expansion{Sender: s.sender, ID: "c", To: ledger.Position{Chunk: 1}}
 		for _, r := range rows {
 			m, err := form.Message(r)
 			require.NoError(t, err)
@@ -137,7 +137,7 @@ func TestScriptsMayRunTwice(t *testing.T) {
 		tasks, _, err := s.ledger.ExpandCampaign(t.Context(), q)
 		require.NoError(t, err)
 		require.Len(t, tasks, 1, "what is sent needs no task")
-		q.Chunk = 1
+		q.From = ledger.Position{Chunk: 1}
 		_, moved, err := s.ledger.ExpandCampaign(t.Context(), q)
 		require.NoError(t, err)
 		require.True(t, moved, "those are not the next rows")
@@ -211,12 +211,12 @@ func TestProgress(t *testing.T) {
 func TestPlan(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 1, 20, 30, 0, 0, time.UTC)
-	p, err := PlanFor(Definition{Window: "09:00-21:00"}, 60_000, 20, 0, now)
+	p, err := PlanFor(Definition{Window: "09:00-21:00"}, map[string]int64{"": 60_000}, 20, 0, now)
 	require.NoError(t, err)
 	require.Equal(t, 50*time.Minute, p.Takes)
 	require.Equal(t, 2, p.Days)
 	require.False(t, p.OverBudget)
-	p, err = PlanFor(Definition{Rate: 10, Expires: now.Add(time.Hour)}, 60_000, 20, 10_000, now)
+	p, err = PlanFor(Definition{Rate: 10, Expires: now.Add(time.Hour)}, map[string]int64{"": 60_000}, 20, 10_000, now)
 	require.NoError(t, err)
 	require.Equal(t, 100*time.Minute, p.Takes)
 	require.True(t, p.OverBudget)

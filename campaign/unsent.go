@@ -66,7 +66,7 @@ func unsent(ctx context.Context, l *ledger.Ledger, c ledger.Campaign, line int64
 		return false, err
 	}
 	columns := len(NewForm(d).Columns)
-	for from, to := c.Chunk, c.Chunks; from < to; {
+	for from, to := int64(0), c.Chunks; from < to; {
 		chunk := from + (to-from)/2
 		lines, err := l.CampaignRows(ctx, c.Sender, c.ID, chunk)
 		if errors.Is(err, ledger.ErrNoCampaign) {
@@ -86,7 +86,7 @@ func unsent(ctx context.Context, l *ledger.Ledger, c ledger.Campaign, line int64
 			from = chunk + 1
 		default:
 			at, found := slices.BinarySearchFunc(rows, line, func(r Row, line int64) int { return int(r.Line - line) })
-			return found && rows[at].ID == "" && rowStatus(c, chunk, int64(at)) != Retired, nil
+			return found && rows[at].ID == "" && rowStatus(c, rows[at], ledger.Position{Chunk: chunk, Row: int64(at)}) != Retired, nil
 		}
 	}
 	return false, nil

@@ -10,14 +10,19 @@ import (
 
 // Window is the part of each day in which a campaign may send. The zero value is all of it.
 type Window struct {
-	from, to int // minutes since midnight; to may lie before from: then it goes over midnight
-	zone     *time.Location
+	from, to int              // minutes since midnight; to may lie before from: then it goes over midnight
+	zones    []*time.Location // it is open when it is in each of them
 }
 
-// ParseWindow reads a window such as 09:00-21:00 in a zone such as Asia/Kolkata; "" is always, and no zone is UTC.
-func ParseWindow(text, zone string) (w Window, err error) {
-	if w.zone, err = time.LoadLocation(zone); err != nil || zone == "Local" {
-		return w, errors.New("is no zone that is known: write it as Asia/Kolkata")
+// ParseWindow reads a window such as 09:00-21:00 in a zone such as Asia/Kolkata, or in all of several with commas between; "" is always, and
+// no zone is UTC.
+func ParseWindow(text, zones string) (w Window, err error) {
+	for name := range strings.SplitSeq(zones, ",") {
+		zone, err := time.LoadLocation(name)
+		if err != nil || name == "Local" {
+			return w, errors.New("is no zone that is known: write it as Asia/Kolkata, or recipient for that of each number")
+		}
+		w.zones = append(w.zones, zone)
 	}
 	if text == "" {
 		return w, nil
@@ -43,9 +48,39 @@ func minuteOf(text string) (int, error) {
 // Always says that the window never closes.
 func (w Window) Always() bool { return w.from == w.to }
 
-// At answers the span that is open at a time, or the next one after it.
+// farthest is how far ahead a window is looked for that is open in several zones at a time: the clocks may be changed only on some days.
+const farthest = 8 * 24 * time.Hour
+
+// Opens says whether there is a time from t on when it is open: with several zones there may be none.
+func (w Window) Opens(t time.Time) bool {
+	opens, _ := w.At(t)
+	return opens.Before(t.Add(farthest))
+}
+
+// At answers the span that is open at a time, or the next one after it. If none is near, it is one that begins farther than the next week.
 func (w Window) At(t time.Time) (opens, closes time.Time) {
-	local := t.In(w.zone)
+	for at := t; at.Before(t.Add(farthest)); at = closes {
+		opens, closes = w.in(w.zones[0], at)
+		for _, zone := range w.zones[1:] {
+			o, c := w.in(zone, at)
+			if o.After(opens) {
+				opens = o
+			}
+			if c.Before(closes) {
+				closes = c
+			}
+		}
+		if opens.Before(closes) {
+			return opens, closes
+		}
+	}
+	opens = t.Add(farthest + 24*time.Hour).Truncate(24 * time.Hour)
+	return opens, opens.Add(time.Minute)
+}
+
+// in is At in one of the zones.
+func (w Window) in(zone *time.Location, t time.Time) (opens, closes time.Time) {
+	local := t.In(zone)
 	for day := -1; ; day++ {
 		opens, closes = w.on(local, day)
 		if closes.After(t) {
@@ -54,38 +89,67 @@ func (w Window) At(t time.Time) (opens, closes time.Time) {
 	}
 }
 
-// on is the window of the day that is so many after a time's. The clock may be put forward or back in it: what counts is what it says.
+// on is the window of the day that is so many after that of a time in a zone. The clock may be put forward or back in it: what counts is
+// what it says.
 func (w Window) on(t time.Time, day int) (opens, closes time.Time) {
 	y, m, d := t.Date()
 	end := day
 	if w.to < w.from {
 		end++
 	}
-	return time.Date(y, m, d+day, 0, w.from, 0, 0, w.zone), time.Date(y, m, d+end, 0, w.to, 0, 0, w.zone)
+	return time.Date(y, m, d+day, 0, w.from, 0, 0, t.Location()), time.Date(y, m, d+end, 0, w.to, 0, 0, t.Location())
 }
 
-// End works out when so many messages have been sent at a rate, beginning at a time and within the window.
-func (w Window) End(from time.Time, messages int64, rate float64) time.Time {
-	if rate <= 0 || messages <= 0 {
-		return from
-	}
-	if seconds := float64(messages) / rate; seconds < math.MaxInt32*10 {
-		left := time.Duration(seconds * float64(time.Second))
-		if w.Always() {
-			return from.Add(left)
-		}
-		for {
-			opens, closes := w.At(from)
-			if from.Before(opens) {
-				from = opens
-			}
-			if open := closes.Sub(from); open >= left {
-				return from.Add(left)
-			} else { //nolint:revive // open belongs to both
-				left -= open
-			}
-			from = closes
+// Share is how many messages are to be sent within a window.
+type Share struct {
+	Window   Window
+	Messages int64
+}
+
+// End works out when all shares have been sent at a rate, beginning at a time. Of windows that are open the one comes first that closes first.
+func End(from time.Time, rate float64, shares ...Share) time.Time {
+	left := make([]time.Duration, len(shares)) // that each takes
+	for i, s := range shares {
+		switch seconds := float64(max(0, s.Messages)) / rate; {
+		case rate <= 0 || s.Messages <= 0:
+		case seconds < math.MaxInt32:
+			left[i] = time.Duration(seconds * float64(time.Second))
+		default:
+			return from.AddDate(100, 0, 0) // never, for all that it matters
 		}
 	}
-	return from.AddDate(100, 0, 0) // never, for all that it matters
+	for {
+		next, first, ends := -1, time.Time{}, time.Time{}
+		var opens time.Time // the first, if none is open
+		for i, s := range shares {
+			switch {
+			case left[i] == 0:
+				continue
+			case s.Window.Always():
+				if next < 0 {
+					next = i
+				}
+				continue
+			}
+			o, c := s.Window.At(from)
+			switch {
+			case o.After(from):
+				if opens.IsZero() || o.Before(opens) {
+					opens = o
+				}
+			case first.IsZero() || c.Before(first):
+				next, first, ends = i, c, c
+			}
+		}
+		switch {
+		case next < 0 && opens.IsZero():
+			return from
+		case next < 0:
+			from = opens
+		case ends.IsZero() || ends.Sub(from) >= left[next]:
+			from, left[next] = from.Add(left[next]), 0
+		default:
+			from, left[next] = ends, left[next]-ends.Sub(from)
+		}
+	}
 }

@@ -167,6 +167,36 @@ func TestCampaignOverHTTP(t *testing.T) {
 	})
 }
 
+func TestCampaignByTheClocksOfItsRecipients(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		at := time.Date(2026, 11, 27, 12, 30, 0, 0, time.UTC)
+		c := newCounter(t, rdb, func(o *Options) { o.Now = func() time.Time { return at } })
+		got, v := c.create(c.settings("world", `,"window":"09:00-21:00","timezone":"recipient","rate":0.02`),
+			"to,name\n919800000001,A\n12125550001,B\n12125550002,C\n351912345678,D\n870773111632,E\n")
+		require.Equal(t, http.StatusAccepted, got.StatusCode, got.text)
+		require.EqualValues(t, 4, v["accepted"])
+		require.Len(t, v["rejects"], 1)
+		require.Equal(t, []any{"4 recipients at 0.02/s take 3 minutes, from 2026-11-27T12:30:00.000Z until about 2026-11-27T14:01:40.000Z"}, v["notes"])
+		got, v = c.ask("GET", "/v1/campaigns/world", "")
+		require.Equal(t, http.StatusOK, got.StatusCode)
+		require.Equal(t, "recipient", v["timezone"])
+		require.Equal(t, []any{
+			map[string]any{
+				"zone": "America/New_York", "accepted": 2.0, "queued": 2.0, "open": false, "opens": "2026-11-27T14:00:00.000Z", "closes": "2026-11-28T02:00:00.000Z",
+			},
+			map[string]any{
+				"zone": "Asia/Calcutta", "accepted": 1.0, "queued": 1.0, "open": true, "opens": "2026-11-27T03:30:00.000Z", "closes": "2026-11-27T15:30:00.000Z",
+			},
+			map[string]any{
+				"zone": "Europe/Lisbon,Atlantic/Azores", "accepted": 1.0, "queued": 1.0, "open": true, "opens": "2026-11-27T10:00:00.000Z", "closes": "2026-11-27T21:00:00.000Z",
+			},
+		}, v["zones"])
+		require.Equal(t, "2026-11-27T14:01:40.000Z", v["expected_end"])
+		c.balanced()
+	})
+}
+
 func TestCampaignsComeInPages(t *testing.T) {
 	t.Parallel()
 	c := newCounter(t, redistest.Embedded(t), nil)

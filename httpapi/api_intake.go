@@ -46,7 +46,7 @@ type campaignRequest struct {
 	StartAt   string                 `json:"start_at,omitempty" format:"date-time" doc:"not before; at once, if left out"`
 	ExpiresAt string                 `json:"expires_at,omitempty" format:"date-time" doc:"what was not sent then never is"`
 	Window    string                 `json:"window,omitempty" doc:"the part of each day in which messages go" example:"09:00-21:00"`
-	Timezone  string                 `json:"timezone,omitempty" doc:"of the window; the sender's, if left out" example:"Asia/Kolkata"`
+	Timezone  string                 `json:"timezone,omitempty" doc:"of the window; the sender's, if left out; recipient: the zone of each number" example:"Asia/Kolkata"`
 	OnInDoubt string                 `json:"on_in_doubt,omitempty" enum:"resend,hold" doc:"when nobody knows whether Gupshup took a message; if left out, what is configured"`
 	Strict    bool                   `json:"strict,omitempty" doc:"send nothing at all if one row is wrong"`
 	DryRun    bool                   `json:"dry_run,omitempty" doc:"only read and check the file, which then may have at most 16 MiB"`
@@ -391,7 +391,7 @@ func (a *api) take(ctx context.Context, d campaign.Definition, s campaign.Sender
 			return out, err
 		}
 	}
-	p, err := campaign.PlanFor(d, done.Accepted, s.Rate, s.DailyRecipients, a.now())
+	p, err := campaign.PlanFor(d, done.Zones, s.Rate, s.DailyRecipients, a.now())
 	if err != nil {
 		return out, err
 	}

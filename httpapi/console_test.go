@@ -61,7 +61,7 @@ func (o *office) campaign(id string) {
 	require.NoError(o, d.Normalise(time.Now()))
 	_, err := (&campaign.Intake{Ledger: o.books}).Take(o.Context(), d, campaign.File{In: strings.NewReader(people(8)), Format: campaign.CSV})
 	require.NoError(o, err)
-	q, form := ledger.Expansion{Sender: o.sender, ID: id, Rate: d.Rate}, campaign.NewForm(d)
+	q, form := ledger.Expansion{Sender: o.sender, ID: id, Rate: d.Rate, To: ledger.Position{Row: 4}}, campaign.NewForm(d)
 	for i := range 4 {
 		m, err := form.Message(campaign.Row{Line: int64(i + 2), To: fmt.Sprint(919800000000 + i), Values: []string{"Hello"}})
 		require.NoError(o, err)

@@ -156,7 +156,11 @@ func (l *Ledger) countRows(ctx context.Context, sender string, d *DeepAudit) err
 		if c.Status == message.CampaignCancelled {
 			state = message.Cancelled
 		}
-		for chunk, offset := c.Chunk, c.Offset; chunk < c.Chunks; chunk, offset = chunk+1, 0 {
+		next := c.Tracks[0].Next
+		if c.Tracks[0].Zone != "" {
+			next = Position{Row: c.Expanded} // of each zone something else is still to come: of all chunks, so many rows are messages
+		}
+		for chunk, offset := next.Chunk, next.Row; chunk < c.Chunks; chunk, offset = chunk+1, 0 {
 			rows, err := l.CampaignRows(ctx, sender, c.ID, chunk)
 			if err != nil {
 				d.problem("campaign %s: chunk %d: %s", c.ID, chunk, err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -30,9 +32,8 @@ type Campaign struct {
 	Complete   bool   // the whole file was read
 	RejectedIn int64  // so many chunks of rejections
 	Chunks     int64
-	Chunk      int64 // the next to become messages,
-	Offset     int64 // of which so many rows are already
-	Expanded   int64 // rows that are
+	Expanded   int64   // rows that are messages
+	Tracks     []Track // on which they become messages: one, or one for each zone of its recipients
 	Counts     map[message.Status]int64
 	CreatedAt  time.Time
 	UpdatedAt  time.Time
@@ -41,14 +42,55 @@ type Campaign struct {
 	RateNow    float64 // rows that came to an end, or to Gupshup, per second in the last half minute
 	Forgotten  bool    // its rows are kept no longer
 
-	used            float64 // until when its rate is used up (ms)
-	opens, closes   int64   // its window, as it is noted (ms)
-	reopens         int64
-	clear, clearRow int64 // how far back its messages were taken back
-	cleared         bool
-	numbers         bool // those of its rows are still kept
-	sampled         int64
-	sampledDone     int64
+	used        float64 // until when its rate is used up (ms)
+	clear       Position
+	cleared     bool
+	numbers     bool // those of its rows are still kept
+	sampled     int64
+	sampledDone int64
+}
+
+// Position is a row of a chunk.
+type Position struct{ Chunk, Row int64 }
+
+// Before says whether it comes before another.
+func (p Position) Before(q Position) bool {
+	return p.Chunk < q.Chunk || p.Chunk == q.Chunk && p.Row < q.Row
+}
+
+// Track is how far the rows of a campaign have come that share a window.
+type Track struct {
+	Zone     string // that their recipients are in; empty: all rows, by one clock
+	Rows     int64
+	Expanded int64    // rows that are messages
+	Waiting  int64    // messages that wait: for their turn, behind a hold, for a retry. Rows that are no messages yet do not
+	Next     Position // before which all rows of the track are messages
+
+	opens, closes, reopens int64 // its window, as it is noted (ms)
+}
+
+// Noted says whether a window is the one that claims obey.
+func (t Track) Noted(opens, closes, reopens time.Time) bool {
+	return t.opens == millis(opens) && t.closes == millis(closes) && t.reopens == millis(reopens)
+}
+
+// Track is the one on which the rows of a zone are.
+func (c Campaign) Track(zone string) Track {
+	i := slices.IndexFunc(c.Tracks, func(t Track) bool { return t.Zone == zone })
+	if i < 0 {
+		return Track{Zone: zone}
+	}
+	return c.Tracks[i]
+}
+
+// Furthest is behind the last row that is a message.
+func (c Campaign) Furthest() (p Position) {
+	for _, t := range c.Tracks {
+		if p.Before(t.Next) {
+			p = t.Next
+		}
+	}
+	return p
 }
 
 // ByTemplate is By of a campaign whose template is held.
@@ -63,9 +105,6 @@ func (c Campaign) Unsettled() (n int64) {
 	}
 	return n
 }
-
-// Waiting is how many of its messages wait: for their turn, behind a hold, for a retry. Rows that are no messages yet do not.
-func (c Campaign) Waiting() int64 { return c.Counts[message.Queued] - c.left() }
 
 // left is how many rows are still to become messages.
 func (c Campaign) left() int64 {
@@ -82,34 +121,43 @@ func (c Campaign) May(rate float64, now time.Time) int {
 	return int((ms - max(c.used, ms-burst)) * rate / 1000)
 }
 
-// Cursor is where the messages of a cancelled campaign still have to be taken back from, and whether all have been.
-func (c Campaign) Cursor() (chunk, row int64, done bool) { return c.clear, c.clearRow, c.cleared }
+// Cleared is how far back the messages of a cancelled campaign have been taken back, and whether all have.
+func (c Campaign) Cleared() (from Position, done bool) { return c.clear, c.cleared }
 
 // KeepsNumbers says that what told rows apart is still there, though it is needed no more.
 func (c Campaign) KeepsNumbers() bool { return c.numbers }
-
-// Noted says whether a window is the one that claims obey.
-func (c Campaign) Noted(opens, closes, reopens time.Time) bool {
-	return c.opens == millis(opens) && c.closes == millis(closes) && c.reopens == millis(reopens)
-}
 
 func parseCampaign(sender string, r reply) Campaign {
 	f, counts := pairs(r.list(1)), pairs(r.list(2))
 	c := Campaign{
 		ID: r.text(0), Sender: sender, Status: message.CampaignStatus(f["st"]), Reason: f["re"], By: f["by"], Definition: f["def"],
 		Rows: parseInt(f["ro"]), Rejected: parseInt(f["rj"]), Lines: parseInt(f["li"]), Sum: f["ck"], Complete: f["in"] == "1", RejectedIn: parseInt(f["jc"]),
-		Chunks: parseInt(f["ch"]), Chunk: parseInt(f["cu"]), Offset: parseInt(f["of"]), Expanded: parseInt(f["xp"]),
+		Chunks: parseInt(f["ch"]), Expanded: parseInt(f["xp"]),
 		Counts: map[message.Status]int64{}, CreatedAt: fromMillis(parseInt(f["ca"])), UpdatedAt: fromMillis(parseInt(f["ua"])),
 		StartAt: fromMillis(parseInt(f["sa"])), EndedAt: fromMillis(parseInt(f["en"])), Forgotten: f["ru"] == "1",
-		opens: parseInt(f["wo"]), closes: parseInt(f["wc"]), reopens: parseInt(f["wn"]),
-		clear: parseInt(f["cc"]), clearRow: parseInt(f["cf"]), cleared: f["cd"] == "1", numbers: f["sn"] == "1",
+		clear: Position{parseInt(f["cc"]), parseInt(f["cf"])}, cleared: f["cd"] == "1", numbers: f["sn"] == "1",
 		sampled: parseInt(f["sa1"]), sampledDone: parseInt(f["sd1"]),
 	}
 	c.used, _ = strconv.ParseFloat(f["ra"], 64)
 	for s, n := range counts {
 		c.Counts[message.Status(s)] = parseInt(n)
 	}
+	for _, t := range r.list(3) {
+		c.Tracks = append(c.Tracks, parseTrack(t.text(0), pairs(t.list(1))))
+	}
+	if len(c.Tracks) == 0 {
+		all := parseTrack("", f)
+		all.Waiting = c.Counts[message.Queued] - c.left()
+		c.Tracks = []Track{all}
+	}
 	return c
+}
+
+func parseTrack(zone string, f map[string]string) Track {
+	return Track{
+		Zone: zone, Rows: parseInt(f["ro"]), Expanded: parseInt(f["xp"]), Waiting: parseInt(f["q"]), Next: Position{parseInt(f["cu"]), parseInt(f["of"])},
+		opens: parseInt(f["wo"]), closes: parseInt(f["wc"]), reopens: parseInt(f["wn"]),
+	}
 }
 
 // pairs reads a hash as a script returns it.
@@ -122,6 +170,14 @@ func pairs(list []reply) map[string]string {
 }
 
 func campaignKey(sender, id string) string { return prefix(sender) + "c:" + id }
+
+// trackKey is where a track is kept; campaign.lua has the same.
+func trackKey(sender, id, zone string) string {
+	if zone == "" {
+		return campaignKey(sender, id)
+	}
+	return campaignKey(sender, id) + ":z:" + zone
+}
 
 // NewCampaign is a campaign that is to begin.
 type NewCampaign struct {
@@ -138,13 +194,14 @@ func (l *Ledger) CreateCampaign(ctx context.Context, n NewCampaign) (c Campaign,
 	if err != nil {
 		return Campaign{}, false, err
 	}
-	return parseCampaign(n.Sender, reply{n.ID, r[1], r[2]}), r.text(0) == "created", nil
+	return parseCampaign(n.Sender, reply{n.ID, r[1], r[2], r[3]}), r.text(0) == "created", nil
 }
 
 // CampaignRow is what tells a row from others.
 type CampaignRow struct {
-	To string // digits
-	ID string // of its message; empty: made of its line
+	To   string // digits
+	ID   string // of its message; empty: made of its line
+	Zone string // that its window goes by; empty: the campaign's
 }
 
 // Clash is a row that is in the campaign already, or whose id is.
@@ -191,8 +248,15 @@ func (l *Ledger) AddRows(ctx context.Context, q CampaignChunk) ([]Clash, error) 
 	args := []any{
 		q.ID, q.Owner, q.Lease.Milliseconds(), q.After, q.Lines, q.Sum, q.Rejected, q.Packed, q.Rejections, len(q.Rows),
 	}
+	zones := map[string]int{}
 	for _, row := range q.Rows {
 		args = append(args, message.NumberKey(row.To), row.ID)
+		if row.Zone != "" {
+			zones[row.Zone]++
+		}
+	}
+	for _, zone := range slices.Sorted(maps.Keys(zones)) {
+		args = append(args, zone, zones[zone])
 	}
 	r, err := l.run(ctx, campaignRowsScript, q.Sender, args...)
 	if err != nil {
@@ -302,12 +366,12 @@ func (l *Ledger) SteerCampaign(ctx context.Context, sender, id string, e message
 
 // Expansion makes messages of some rows of a chunk.
 type Expansion struct {
-	Sender, ID    string
-	Chunk, Offset int64 // where they begin
-	Ends          bool  // they end the chunk
-	Rate          float64
-	Messages      []message.Message
-	Lines         []string // the ids that follow from their lines, should a message's own be taken
+	Sender, ID string
+	Zone       string   // of the track that they are on
+	From, To   Position // where they are looked for: behind them all, the track goes on at To
+	Rate       float64
+	Messages   []message.Message
+	Lines      []string // the ids that follow from their lines, should a message's own be taken
 }
 
 // ExpandCampaign makes messages of rows, if they are the next ones and the campaign runs; moved says that they are not or it does not.
@@ -319,7 +383,7 @@ func (l *Ledger) ExpandCampaign(ctx context.Context, q Expansion) (tasks []messa
 	first := q.Messages[0]
 	template := first.Content.TemplateID()
 	args := []any{
-		q.ID, q.Chunk, q.Offset, len(q.Messages), flag(q.Ends), strconv.FormatFloat(q.Rate, 'f', -1, 64), template, string(first.Priority),
+		q.ID, q.Zone, q.From.Chunk, q.From.Row, q.To.Chunk, q.To.Row, len(q.Messages), strconv.FormatFloat(q.Rate, 'f', -1, 64), template, string(first.Priority),
 		millis(first.ExpiresAt), string(first.OnInDoubt), l.cfg.Expiry[first.Priority].Milliseconds(),
 	}
 	for i, m := range q.Messages {
@@ -360,9 +424,9 @@ func (l *Ledger) LookAtCampaigns(ctx context.Context, sender, owner string, leas
 	return look, nil
 }
 
-// NoteWindow notes when messages of a campaign may be sent, and when again.
-func (l *Ledger) NoteWindow(ctx context.Context, c Campaign, opens, closes, reopens time.Time) error {
-	err := l.rdb.HSet(ctx, campaignKey(c.Sender, c.ID), "wo", millis(opens), "wc", millis(closes), "wn", millis(reopens)).Err()
+// NoteWindow notes when messages of a campaign in a zone may be sent, and when again. No zone: all of them.
+func (l *Ledger) NoteWindow(ctx context.Context, c Campaign, zone string, opens, closes, reopens time.Time) error {
+	err := l.rdb.HSet(ctx, trackKey(c.Sender, c.ID, zone), "wo", millis(opens), "wc", millis(closes), "wn", millis(reopens)).Err()
 	if err != nil {
 		return fmt.Errorf("ledger window: %w", err)
 	}
@@ -370,8 +434,8 @@ func (l *Ledger) NoteWindow(ctx context.Context, c Campaign, opens, closes, reop
 }
 
 // ClearCampaign takes messages of a cancelled campaign back, and notes how far back that is.
-func (l *Ledger) ClearCampaign(ctx context.Context, sender, id string, chunk, row int64, done bool, ids [][2]string) (int, error) {
-	args := []any{id, chunk, row, flag(done)}
+func (l *Ledger) ClearCampaign(ctx context.Context, sender, id string, from Position, done bool, ids [][2]string) (int, error) {
+	args := []any{id, from.Chunk, from.Row, flag(done)}
 	for _, pair := range ids {
 		args = append(args, pair[0], pair[1])
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,12 +33,49 @@ type Campaign struct {
 	End       Stamp                    `json:"expected_end" nullable:"true" doc:"null: it is over, or stands still"`
 	RateLimit float64                  `json:"rate_limit,omitempty" doc:"its own, below the sender's"`
 	Window    string                   `json:"window,omitempty"`
-	Timezone  string                   `json:"timezone,omitempty" doc:"of the window"`
+	Timezone  string                   `json:"timezone,omitempty" doc:"of the window; recipient: the zone of each number"`
+	Zones     []CampaignZone           `json:"zones,omitempty" doc:"those of its recipients, if the window goes by them"`
 	StartAt   Stamp                    `json:"start_at,omitzero"`
 	ExpiresAt Stamp                    `json:"expires_at,omitzero"`
 	CreatedAt Stamp                    `json:"created_at"`
 	UpdatedAt Stamp                    `json:"updated_at"`
 	EndedAt   Stamp                    `json:"ended_at,omitzero"`
+}
+
+// CampaignZone is how far the recipients in a zone have come.
+type CampaignZone struct {
+	Zone     string `json:"zone" doc:"or several with commas between: the numbers do not tell in which, and the window is open when it is in all"`
+	Accepted int64  `json:"accepted" doc:"rows that were taken in"`
+	Queued   int64  `json:"queued" doc:"those that are still to be sent"`
+	Open     bool   `json:"open" doc:"whether the window is open there now"`
+	Opens    Stamp  `json:"opens" doc:"when it opens, or has opened"`
+	Closes   Stamp  `json:"closes"`
+}
+
+// zonesOf shows the tracks of a campaign whose window goes by its recipients.
+func zonesOf(c ledger.Campaign, d campaign.Definition, now time.Time) (zones []CampaignZone, err error) {
+	if d.Zone != campaign.ByRecipient {
+		return nil, nil
+	}
+	for _, t := range c.Tracks {
+		if t.Rows == 0 {
+			continue
+		}
+		w, err := d.WindowIn(t.Zone)
+		if err != nil {
+			return nil, err
+		}
+		opens, closes := w.At(now)
+		z := CampaignZone{Zone: t.Zone, Accepted: t.Rows, Open: !now.Before(opens), Opens: Stamp(opens), Closes: Stamp(closes)}
+		if z.Queued = t.Waiting; c.Status != message.CampaignCancelled {
+			z.Queued += t.Rows - t.Expanded
+		}
+		zones = append(zones, z)
+	}
+	slices.SortFunc(zones, func(a, b CampaignZone) int {
+		return cmp.Or(cmp.Compare(b.Accepted, a.Accepted), cmp.Compare(a.Zone, b.Zone))
+	})
+	return zones, nil
 }
 
 // CampaignOf shows a campaign; what is expected of it depends on its sender's rate.
@@ -59,6 +97,9 @@ func CampaignOf(c ledger.Campaign, senderRate float64, now time.Time) (Campaign,
 	if v.Window != "" {
 		v.Timezone = cmp.Or(v.Timezone, "UTC")
 	}
+	if v.Zones, err = zonesOf(c, d, now); err != nil {
+		return Campaign{}, err
+	}
 	for _, s := range message.Statuses {
 		v.Counts[s] = c.Counts[s]
 	}
@@ -74,7 +115,7 @@ func PlanNotes(d campaign.Definition, p campaign.Plan, now time.Time) []string {
 	if p.Recipients == 1 {
 		take = "takes"
 	}
-	if p.Days > 1 || p.Starts.Sub(now) > time.Minute {
+	if p.Starts.Sub(now) > time.Minute || p.Ends.Sub(p.Starts) > p.Takes+time.Minute {
 		end = fmt.Sprintf(", from %s until about %s", Stamp(p.Starts), Stamp(p.Ends))
 	}
 	notes := []string{fmt.Sprintf("%s at %v/s %s %s%s", Counted(p.Recipients, "recipient"), p.Rate, take, roughly(p.Takes), end)}
@@ -101,6 +142,8 @@ func Counted(n int64, what string) string {
 // roughly is a duration as people say it.
 func roughly(d time.Duration) string {
 	switch {
+	case d < time.Second:
+		return "less than a second"
 	case d < time.Minute:
 		return Counted(int64(d.Round(time.Second).Seconds()), "second")
 	case d < 2*time.Hour:

@@ -52,7 +52,7 @@ func newCampaignCreateCommand(e *env) *cobra.Command {
 	fs.StringVar(&f.startAt, "start-at", "", "not before this `time` (RFC 3339, or how long from now: 30m, 2d)")
 	fs.StringVar(&f.expiresAt, "expires-at", "", "what was not sent at this `time` never is")
 	fs.StringVar(&f.window, "window", "", "the `part` of each day in which messages go, such as 09:00-21:00")
-	fs.StringVar(&f.zone, "timezone", "", "the window's `zone`, such as Asia/Kolkata (default: the sender's timezone)")
+	fs.StringVar(&f.zone, "timezone", "", "the window's `zone`, such as Asia/Kolkata, or recipient: that of each number (default: the sender's timezone)")
 	fs.StringVar(&f.rejects, "rejects", "", "the `file` for rows that are not sent to (default ID.rejects.csv, written if there are any)")
 	fs.BoolVar(&f.strict, "strict", false, "send nothing at all if one row is wrong")
 	fs.BoolVar(&f.dryRun, "dry-run", false, "only read and check the file")
@@ -169,9 +169,15 @@ func (c *creating) name() string {
 	return c.flags.ndjson
 }
 
-// forecast says beforehand how long it will take, and warns of what will not fit. Of standard input nobody knows how long it is.
+// foretold says whether it can be said beforehand how long it will take: of standard input nobody knows how long it is, and the zones of
+// recipients are known when they were read, which a dry run does at once.
+func (c *creating) foretold() bool {
+	return c.name() != "-" && !c.flags.dryRun && c.definition.Zone != campaign.ByRecipient
+}
+
+// forecast says beforehand how long it will take, and warns of what will not fit.
 func (c *creating) forecast() error {
-	if c.name() == "-" {
+	if !c.foretold() {
 		return nil
 	}
 	in, err := c.env.input(c.name(), "the file of recipients")
@@ -186,13 +192,13 @@ func (c *creating) forecast() error {
 	if c.flags.csv != "" {
 		n-- // the header
 	}
-	return c.plan(n)
+	return c.plan(map[string]int64{"": n})
 }
 
-// plan tells how long so many recipients take.
-func (c *creating) plan(n int64) error {
+// plan tells how long so many recipients in each zone take.
+func (c *creating) plan(recipients map[string]int64) error {
 	now := c.env.now()
-	p, err := campaign.PlanFor(c.definition, n, c.sender.Rate, c.sender.DailyRecipients, now)
+	p, err := campaign.PlanFor(c.definition, recipients, c.sender.Rate, c.sender.DailyRecipients, now)
 	for _, line := range view.PlanNotes(c.definition, p, now) {
 		c.env.note("%s", line)
 	}
@@ -311,8 +317,8 @@ func (c *creating) tell(done campaign.Taken) error {
 	case done.Before > 0:
 		c.env.note("went on behind line %s, which an earlier call had come to", thousands(done.Before))
 	}
-	if c.name() == "-" && !done.Existing {
-		if err := c.plan(done.Accepted); err != nil {
+	if !c.foretold() && !done.Existing {
+		if err := c.plan(done.Zones); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -112,6 +113,13 @@ func tellCampaign(w io.Writer, v view.Campaign) {
 	}
 	if v.Window != "" {
 		fmt.Fprintf(w, "  window    %s %s\n", v.Window, v.Timezone)
+	}
+	for _, z := range v.Zones {
+		when := "opens " + z.Opens.String()
+		if z.Open {
+			when = "open until " + z.Closes.String()
+		}
+		fmt.Fprintf(w, "    %s: %s of %s to be sent, %s\n", strings.ReplaceAll(z.Zone, ",", ", "), thousands(z.Queued), view.Counted(z.Accepted, "row"), when)
 	}
 	for _, t := range []struct {
 		name string

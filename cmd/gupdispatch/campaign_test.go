@@ -57,7 +57,7 @@ func TestCampaignThroughTheCommands(t *testing.T) {
 		require.Contains(t, s.ok("campaign", "list").errs, "there are no campaigns", "of a file nothing is taken in")
 
 		made := s.ok(append(create, "--json")...)
-		require.Contains(t, made.errs, "62 recipients at 1000/s take 0 seconds")
+		require.Contains(t, made.errs, "62 recipients at 1000/s take less than a second")
 		out := decode[map[string]any](t, made.out)
 		require.Equal(t, "spring", out["id"])
 		require.Equal(t, "running", out["status"])
@@ -112,6 +112,45 @@ func TestCampaignThroughTheCommands(t *testing.T) {
 	})
 }
 
+// openIn is a window that is open now by the clock of a zone, and closed by one that is some ten hours behind it.
+func openIn(t *testing.T, zone string) string {
+	t.Helper()
+	there, err := time.LoadLocation(zone)
+	require.NoError(t, err)
+	now := time.Now().In(there)
+	return now.Add(-2*time.Hour).Format("15:04") + "-" + now.Add(2*time.Hour).Format("15:04")
+}
+
+// A window by the clocks of its recipients: who is awake is sent to, who sleeps waits, and a number that tells no zone is rejected.
+func TestCampaignByTheClocksOfItsRecipients(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb, gupshuptest.Config{}, "")
+		file := "to\n919800000001\n12125550001\n919800000002\n870773111632\n12125550002\n12125550003\n"
+		create := []string{
+			"campaign", "create", "--id", "world", "--template", testTemplate, "--csv", "-", "--window", openIn(t, "Asia/Kolkata"), "--timezone", "recipient",
+			"--rejects", filepath.Join(t.TempDir(), "rejects.csv"),
+		}
+		made := s.runWith(file, create...)
+		require.Equal(t, exitOK, made.code, made.errs)
+		require.Contains(t, made.out, "campaign world is running: 5 rows taken, 1 rejected")
+		require.Contains(t, made.errs, "5 recipients at 1000/s take less than a second, from ")
+		require.NotContains(t, made.errs, "does not fit")
+		require.Contains(t, s.ok("campaign", "rejects", "world").out, "5,to: the time zone of its number is not known")
+
+		worker := s.begin("worker")
+		defer worker.stop()
+		require.Eventually(t, func() bool { return s.campaign("world").Counts[message.Submitted] == 2 }, 20*time.Second, 20*time.Millisecond)
+		shown := s.ok("campaign", "show", "world").out
+		require.Regexp(t, `window +\d\d:\d\d-\d\d:\d\d recipient`, shown)
+		require.Regexp(t, `America/New_York: 3 of 3 rows to be sent, opens 20`, shown)
+		require.Regexp(t, `Asia/Calcutta: 0 of 2 rows to be sent, open until 20`, shown)
+		require.Contains(t, s.run("message", "show", "world.3").errs, "it is line 3 of campaign world")
+		require.Len(t, s.sim.Accepted(gupshuptest.Filter{}), 2)
+		require.Contains(t, s.ok("audit", "--deep").out, "balances")
+	})
+}
+
 func TestCampaignWarnsBeforehand(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, redistest.Embedded(t), gupshuptest.Config{}, "")
@@ -129,13 +168,14 @@ func TestCampaignWrongUsage(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, redistest.Embedded(t), gupshuptest.Config{}, "")
 	for args, want := range map[string]string{
-		"campaign create --template x":                                           "name one file",
-		"campaign create --csv a --ndjson b --template x":                        "name one file",
-		"campaign create --csv -":                                                "--template is missing",
-		"campaign create --csv - --rate 2000 --template " + testTemplate:         "above the sender's own",
-		"campaign create --csv - --timezone UTC --template " + testTemplate:      "timezone: is that of a window",
-		"campaign create --csv - --start-at tomorrow --template " + testTemplate: "--start-at \"tomorrow\" is no time",
-		"campaign create --csv /does/not/exist --template " + testTemplate:       "the file of recipients cannot be read",
+		"campaign create --template x":                                            "name one file",
+		"campaign create --csv a --ndjson b --template x":                         "name one file",
+		"campaign create --csv -":                                                 "--template is missing",
+		"campaign create --csv - --rate 2000 --template " + testTemplate:          "above the sender's own",
+		"campaign create --csv - --timezone UTC --template " + testTemplate:       "timezone: is that of a window",
+		"campaign create --csv - --timezone recipient --template " + testTemplate: "timezone: is that of a window",
+		"campaign create --csv - --start-at tomorrow --template " + testTemplate:  "--start-at \"tomorrow\" is no time",
+		"campaign create --csv /does/not/exist --template " + testTemplate:        "the file of recipients cannot be read",
 		"campaign show": "needs the id",
 		"campaign":      "a command is missing",
 	} {
@@ -156,7 +196,7 @@ func TestCampaignWrongUsage(t *testing.T) {
 	one := s.runWith(recipients(1), append(create, none)...)
 	require.Equal(t, exitOK, one.code)
 	require.Contains(t, one.out, ": 1 row taken, 0 rejected")
-	require.Contains(t, one.errs, "1 recipient at 1000/s takes 0 seconds")
+	require.Contains(t, one.errs, "1 recipient at 1000/s takes less than a second")
 	require.NoFileExists(t, none, "nothing was rejected")
 
 	got := s.runWith("number\n1\n", "campaign", "create", "--csv", "-", "--template", testTemplate)

@@ -6,9 +6,11 @@
 --   of the intake: ch chunks, ro rows, li lines of the file, ck a sum over them, rj rejected, jc chunks of those, in '1' once all is in, ow and ot who reads the
 --   file and till when that holds, sn '1' while the numbers are kept;
 --   of the expansion: cu the chunk that is next, of how many of its rows have become messages, xp how many have in all, lb where the last
---   batch began, ra until when its rate is used up, wo, wc, wn when its window opens, closes and opens again;
+--   batch began, ra until when its rate is used up, wo, wc, wn when its window opens, closes and opens again; zs the zones of its recipients, if
+--   its window goes by their clocks: then each zone has a track of its own;
 --   of the end: cc and cf how far back the messages of a cancelled one have been taken back, cd '1' once all have;
 --   sa1, sd1, sa2, sd2 when how many were done.
+-- P c:<id>:z:<zone> is such a track: ro, cu, of, xp, lb, wo, wc, wn as above, of the rows in that zone, and q how many of its messages are queued.
 local function camp_key(id) return P .. 'c:' .. id end
 local OPEN = P .. 'campaigns:open' -- zset by time: those that something is to be done about
 
@@ -18,6 +20,16 @@ local function camp(id)
   local c = {}
   for i = 1, #flat, 2 do c[flat[i]] = flat[i + 1] end
   return c
+end
+
+-- track_key is where it is kept how far the rows of a zone have come; '' is the campaign as a whole.
+local function track_key(id, zone) return zone == '' and camp_key(id) or camp_key(id) .. ':z:' .. zone end
+
+-- tracks answers {zone, fields} of each zone of a campaign.
+local function tracks(id, zones)
+  local out = {}
+  for zone in string.gmatch(zones or '', '%S+') do out[#out + 1] = { zone, redis.call('HGETALL', track_key(id, zone)) } end
+  return out
 end
 
 -- after answers the state that an event leads to, nil if it may not happen.

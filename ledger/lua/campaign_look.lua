@@ -1,7 +1,7 @@
 -- campaign_look is the expander's one look: it renews the lease, starts and ends campaigns whose time has come, pauses those whose template
 -- is held, forgets those of long ago, and tells of all that something is to be done about.
 -- ARGV: 2 owner, 3 lease (ms), 4 how long rows are kept after the end (ms), 5 how long the rest is (ms)
--- Returns: {'busy'}, or {'ok', lists of {id, fields, counts}, now}
+-- Returns: {'busy'}, or {'ok', lists of {id, fields, counts, lists of {zone, fields}}, now}
 local owner = ARGV[2]
 local lease = redis.call('HMGET', P .. 'expander', 'owner', 'till')
 if lease[1] and lease[1] ~= owner and num(lease[2]) > now then return { 'busy' } end
@@ -35,7 +35,7 @@ for _, id in ipairs(redis.call('ZRANGE', OPEN, 0, 499)) do
     for k, v in pairs(c) do fields[#fields + 1] = k; fields[#fields + 1] = v end
     local flat = {}
     for k, v in pairs(counts) do flat[#flat + 1] = k; flat[#flat + 1] = int(v) end
-    out[#out + 1] = { id, fields, flat }
+    out[#out + 1] = { id, fields, flat, tracks(id, c.zs) }
   end
 end
 
@@ -50,6 +50,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'campaigns:rows', '-inf', i
   redis.call('ZREM', P .. 'campaigns:rows', id)
 end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'campaigns:ended', '-inf', int(now - num(ARGV[5])), 'LIMIT', 0, 5)) do
+  for zone in string.gmatch(redis.call('HGET', camp_key(id), 'zs') or '', '%S+') do redis.call('UNLINK', track_key(id, zone)) end
   redis.call('UNLINK', camp_key(id), camp_key(id) .. ':count', camp_key(id) .. ':rows', camp_key(id) .. ':rejects')
   redis.call('ZREM', P .. 'campaigns', id)
   redis.call('ZREM', P .. 'campaigns:ended', id)

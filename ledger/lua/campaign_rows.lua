@@ -1,7 +1,7 @@
 -- campaign_rows takes rows in: one chunk of them, and how far in the file it comes. Rows are accepted and queued from now on.
 -- ARGV: 2 id, 3 who reads the file, 4 how long nobody else may (ms), 5 lines before it, 6 lines with it, 7 sum over those lines,
 --       8 rejected so far, 9 the chunk, 10 what was rejected of these lines ('' for none, both), 11 rows, then of each row its number as keys
---       have it and its message's own id or ''
+--       have it and its message's own id or '', then each zone that some of them are in and how many of them, if its window goes by those
 -- Returns: {'ok'} | {'gone'} | {'closed', state} | {'busy'} | {'moved', lines} | {'clash', lists of {row from 1, 'number' | 'id' | 'taken'}}
 -- After a clash nothing was written.
 local id, owner, before, lines, n = ARGV[2], ARGV[3], num(ARGV[5]), num(ARGV[6]), num(ARGV[11])
@@ -47,5 +47,10 @@ if n > 0 then
   count('queued', n)
   count('rows', n)
   tally(id, 'queued', n)
+  local zones = c.zs or ''
+  for i = 12 + 2 * n, #ARGV, 2 do
+    if redis.call('HINCRBY', track_key(id, ARGV[i]), 'ro', ARGV[i + 1]) == num(ARGV[i + 1]) then zones = zones .. ' ' .. ARGV[i] end
+  end
+  if zones ~= (c.zs or '') then redis.call('HSET', key, 'zs', zones) end
 end
 return { 'ok' }

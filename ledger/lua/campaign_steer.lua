@@ -37,7 +37,12 @@ else
 end
 if event == 'cancel' then
   local left = num(c.ro) - num(c.xp)
-  redis.call('HSET', camp_key(id), 'cc', num(c.cu), 'cf', num(c.of))
+  local chunk, row = num(c.cu), num(c.of) -- behind the last row that is a message
+  for zone in string.gmatch(c.zs or '', '%S+') do
+    local at = redis.call('HMGET', track_key(id, zone), 'cu', 'of')
+    if num(at[1]) > chunk or num(at[1]) == chunk and num(at[2]) > row then chunk, row = num(at[1]), num(at[2]) end
+  end
+  redis.call('HSET', camp_key(id), 'cc', int(chunk), 'cf', int(row))
   count('queued', -left)
   count('cancelled', left)
   count('rows', -left)

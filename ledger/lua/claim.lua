@@ -94,6 +94,10 @@ if r.ex and now >= num(r.ex) then
 end
 
 local campaign = r.cm and redis.call('HMGET', P .. 'c:' .. r.cm, 'st', 'wo', 'wc', 'wn')
+if campaign and r.tz then -- its window goes by its recipients' clocks
+  local zone = redis.call('HMGET', P .. 'c:' .. r.cm .. ':z:' .. r.tz, 'wo', 'wc', 'wn')
+  campaign[2], campaign[3], campaign[4] = zone[1], zone[2], zone[3]
+end
 if campaign and campaign[1] == 'cancelled' then
   take_back(id, r)
   return reply('settled')

@@ -94,6 +94,10 @@ local function move(id, r, to, ...)
   if r.cm then
     tally(r.cm, from, -1)
     tally(r.cm, to, 1)
+    -- Of a window by its recipients' clocks it matters how many wait in a zone where it is closed.
+    if r.tz and (from == 'queued' or to == 'queued') then
+      redis.call('HINCRBY', P .. 'c:' .. r.cm .. ':z:' .. r.tz, 'q', to == 'queued' and 1 or -1)
+    end
   end
   if to == 'sending' then redis.call('ZADD', P .. 'wire', '0', phone(r) .. ':' .. id) end
   if from == 'dead' then redis.call('ZREM', P .. 'dead', id) end
