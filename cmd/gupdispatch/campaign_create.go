@@ -107,6 +107,12 @@ func (e *env) createCampaign(ctx context.Context, f createFlags) error {
 			return strictly(err)
 		}
 	}
+	if !f.dryRun {
+		_, err := a.ledger.GetCampaign(ctx, s.Name, d.ID)
+		if c.goesOn = err == nil; err != nil && !errors.Is(err, ledger.ErrNoCampaign) {
+			return err
+		}
+	}
 	if f.rejects != "" && !f.strict {
 		if err := c.openRejects(); err != nil { // rather than at the first of them, with half the file taken in
 			return err
@@ -156,6 +162,7 @@ type creating struct {
 	sender     campaign.Sender
 	definition campaign.Definition
 
+	goesOn  bool     // with a campaign that there is, and its file of rejects
 	rejects *os.File // nil: none was rejected yet, and none was named
 	fresh   bool     // there was no such file before
 	rows    *csv.Writer
@@ -254,11 +261,15 @@ func (c *creating) take(ctx context.Context, dryRun bool) (campaign.Taken, error
 	return intake.Take(ctx, c.definition, file)
 }
 
-// openRejects begins the file of rejects, or goes on with it as a call that goes on with the campaign does.
+// openRejects begins the file of rejects anew, or goes on with it as a call that goes on with the campaign does.
 func (c *creating) openRejects() error {
 	_, err := os.Stat(c.rejectsName())
 	c.fresh = errors.Is(err, os.ErrNotExist)
-	f, err := os.OpenFile(c.rejectsName(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	how := os.O_TRUNC
+	if c.goesOn {
+		how = os.O_APPEND
+	}
+	f, err := os.OpenFile(c.rejectsName(), os.O_CREATE|os.O_WRONLY|how, 0o600)
 	if err != nil {
 		return fmt.Errorf("the file for rejected rows cannot be written: %w; name another with --rejects", err)
 	}
