@@ -635,6 +635,14 @@ func TestStartWindowRateAndExpiry(t *testing.T) {
 		require.Equal(t, message.CampaignScheduled, done.Status)
 		s.step()
 		require.Empty(t, s.queue())
+		s.steer("later", message.CampaignPause)
+		require.Equal(t, message.CampaignPaused, s.get("later").Status)
+		for range 2 {
+			s.steer("later", message.CampaignResume)
+			require.Equal(t, message.CampaignScheduled, s.get("later").Status, "its start is still to come")
+		}
+		s.step()
+		require.Empty(t, s.queue())
 		s.pass(time.Hour + time.Minute)
 		s.step()
 		require.Len(t, s.queue(), 3, "its time has come")

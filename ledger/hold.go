@@ -155,6 +155,7 @@ type Holds struct {
 	Queued map[message.Priority]int64 // in asynq's queues, on their way to a handler
 	All    int64                      // queued messages of any kind
 	Today  int64                      // recipients that count against Limits.DailyRecipients now; without that limit none is counted
+	Slowed int64                      // recipients who are written to slowly for a while, since WhatsApp said that they got too much (131056)
 }
 
 // Waiting counts the messages of a priority that wait for their turn or behind a hold. Those that wait for a time (send_at, a retry,
@@ -193,7 +194,7 @@ func (l *Ledger) Holds(ctx context.Context, sender string) (Holds, error) {
 		}
 	}
 	sortScopes(out.Scopes)
-	out.Today, out.All = r.number(4), r.number(5)
+	out.Today, out.All, out.Slowed = r.number(4), r.number(5), r.number(6)
 	return out, nil
 }
 

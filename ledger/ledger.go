@@ -29,12 +29,13 @@
 //	P pulse, P run           hashes: what went well while something was held, and failures in a row, see hold.lua
 //	P fence                  string, empty: written before replicas are asked for what they have, see confirm.go
 //	P pair:<number>          string: when the next message to that number may go, see limit.lua
+//	P slowed                 zset number by time: those that WhatsApp said got too much, see limit.lua
 //	P daily, P daily:line    zset number by time, string: recipients of the last 24 hours, see limit.lua
 //	P sweeper, P expander    hashes: owner, till
 //	P campaigns              zset campaign by time of creation; campaigns:open those that are not over, campaigns:ended and campaigns:rows
 //	                         those that are, and whose rows are still kept, by the time of their end
 //	P c:<id>                 hash, a campaign (fields: see campaign.lua); c:<id>:count its rows by state; c:<id>:rows chunk → compressed
-//	                         rows; c:<id>:n:<bucket> and c:<id>:i:<bucket> sets of numbers and ids that were read, until all are
+//	                         rows; c:<id>:z:<zone> how far those in a zone are; c:<id>:n:<bucket> and c:<id>:i:<bucket> sets of numbers and ids that were read, until all are
 package ledger
 
 import (

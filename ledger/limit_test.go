@@ -43,6 +43,13 @@ func (h *holder) today() int64 {
 	return all.Today
 }
 
+// slowed is how many recipients are written to slowly.
+func (h *holder) slowed() int64 {
+	all, err := h.Holds(h.t.(*testing.T).Context(), h.sender)
+	require.NoError(h.t, err)
+	return all.Slowed
+}
+
 func TestAPairIsNotWrittenToFasterThanItsRate(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
@@ -124,6 +131,7 @@ func TestWhatsAppSaysThatAPairIsTooFast(t *testing.T) {
 			Class: gupshup.ClassPairThrottled, Follows: ledger.Follows{Well: true},
 		})
 		require.False(t, b.goes("b"), "its other messages would be too fast as well")
+		require.EqualValues(t, 1, b.slowed())
 		b.ahead += time.Minute + time.Second
 		sent := 0
 		for range 3 {
@@ -135,6 +143,9 @@ func TestWhatsAppSaysThatAPairIsTooFast(t *testing.T) {
 			b.ahead += 6 * time.Second
 		}
 		require.Equal(t, 2, sent, "then one after the other, without a burst")
+		require.EqualValues(t, 1, b.slowed())
+		b.ahead += time.Minute
+		require.Zero(t, b.slowed(), "as fast as others")
 		b.balanced()
 	})
 }

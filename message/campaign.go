@@ -24,7 +24,7 @@ type CampaignEvent string
 // The events of a campaign.
 const (
 	CampaignRows     CampaignEvent = "rows"     // some of its rows were taken in
-	CampaignAwait    CampaignEvent = "await"    // all of them were, and its start lies ahead
+	CampaignAwait    CampaignEvent = "await"    // all of them were, or a pause is over, and its start lies ahead
 	CampaignStart    CampaignEvent = "start"    // all of them were, and its time has come
 	CampaignPause    CampaignEvent = "pause"    // a person, or a held template, stops it
 	CampaignResume   CampaignEvent = "resume"   // and lets it go on
@@ -47,7 +47,7 @@ var campaignSteps = map[CampaignStatus]map[CampaignEvent]CampaignStatus{
 		CampaignRows: CampaignIngesting, CampaignAwait: CampaignScheduled, CampaignStart: CampaignRunning, CampaignCancel: CampaignCancelled,
 	},
 	CampaignRunning: {CampaignPause: CampaignPaused, CampaignComplete: CampaignCompleted, CampaignCancel: CampaignCancelled},
-	CampaignPaused:  {CampaignResume: CampaignRunning, CampaignCancel: CampaignCancelled},
+	CampaignPaused:  {CampaignResume: CampaignRunning, CampaignAwait: CampaignScheduled, CampaignCancel: CampaignCancelled},
 }
 
 // After answers the state that an event leads to, and whether it may happen at all. It is the specification of the ledger's scripts,

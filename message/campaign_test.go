@@ -14,7 +14,7 @@ func TestLifeOfACampaign(t *testing.T) {
 		CampaignScheduled: {"ingesting", "scheduled", "running", "paused", "", "", "cancelled"},
 		CampaignIngesting: {"ingesting", "scheduled", "running", "", "", "", "cancelled"},
 		CampaignRunning:   {"", "", "", "paused", "", "completed", "cancelled"},
-		CampaignPaused:    {"", "", "", "", "running", "", "cancelled"},
+		CampaignPaused:    {"", "scheduled", "", "", "running", "", "cancelled"},
 		CampaignCompleted: {},
 		CampaignCancelled: {},
 	}

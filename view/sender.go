@@ -18,6 +18,7 @@ type Sender struct {
 	Waiting       Waiting  `json:"waiting" doc:"for their turn, or behind a hold"`
 	Later         int64    `json:"later" doc:"queued, and waiting for a time: a retry, send_at, the recipient, the day's budget"`
 	Daily         *Daily   `json:"daily_recipients" doc:"null without a limit"`
+	Slowed        int64    `json:"slowed_recipients" doc:"who are written to slowly for a while, since WhatsApp said that they got too much (131056)"`
 	Paused        []string `json:"paused" nullable:"false" doc:"asynq queues that a person paused"`
 }
 

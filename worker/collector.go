@@ -31,7 +31,7 @@ type Collector struct {
 	depth, oldest, messages, inDoubt          *prometheus.Desc
 	duplicates, rate, pace                    *prometheus.Desc
 	parked, parkedAge, parkedDropped, silence *prometheus.Desc
-	hold, templateHolds, held, today          *prometheus.Desc
+	hold, templateHolds, held, today, slowed  *prometheus.Desc
 	swept, overdue                            *prometheus.Desc
 	campaigns, recipients                     *prometheus.Desc
 }
@@ -57,6 +57,7 @@ func NewCollector(rdb redis.UniversalClient, l *ledger.Ledger, rates map[string]
 		hold:          desc("gupdispatch_sender_hold", "1 for each reason for which a sender, or some of its priorities, is held; absent if it is not.", "sender", "reason"),
 		templateHolds: desc("gupdispatch_template_holds", "Templates of a sender that are held.", "sender"),
 		held:          desc("gupdispatch_held_messages", "Messages that wait behind a hold, or are being let go after one.", "sender"),
+		slowed:        desc("gupdispatch_slowed_recipients", "Recipients who are written to slowly for a while, since WhatsApp said that they got too much (131056).", "sender"),
 		today:         desc("gupdispatch_daily_recipients", "Recipients of the last 24 hours that count against daily_recipients; 0 without such a limit.", "sender"),
 
 		parked:        desc("gupdispatch_parked_receipts", "MessageIds with receipts that no message is known for, kept for an hour.", "sender"),
@@ -76,7 +77,7 @@ func NewCollector(rdb redis.UniversalClient, l *ledger.Ledger, rates map[string]
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		c.up, c.servers, c.memory, c.depth, c.oldest, c.messages, c.inDoubt, c.duplicates, c.rate, c.pace,
-		c.parked, c.parkedAge, c.parkedDropped, c.silence, c.hold, c.templateHolds, c.held, c.today, c.swept, c.overdue, c.campaigns, c.recipients,
+		c.parked, c.parkedAge, c.parkedDropped, c.silence, c.hold, c.templateHolds, c.held, c.today, c.slowed, c.swept, c.overdue, c.campaigns, c.recipients,
 	} {
 		ch <- d
 	}
@@ -221,6 +222,7 @@ func (c *Collector) holds(ctx context.Context, sender string, ch chan<- promethe
 	gauge(ch, c.templateHolds, float64(templates), sender)
 	gauge(ch, c.held, float64(waiting), sender)
 	gauge(ch, c.today, float64(holds.Today), sender)
+	gauge(ch, c.slowed, float64(holds.Slowed), sender)
 	return nil
 }
 

@@ -68,7 +68,8 @@ func (a *app) senderView(ctx context.Context, s config.Sender) (view.Sender, err
 	}
 	v := view.Sender{
 		Name: s.Name, Rate: s.Rate, EffectiveRate: pace.Effective, Used: pace.Used, StoppedUntil: stamp(pace.StoppedUntil),
-		Holds: view.HoldsOf(own), TemplatesHeld: len(templates), Waiting: view.WaitingOf(all.Waiting), Paused: append([]string{}, paused...),
+		Holds: view.HoldsOf(own), TemplatesHeld: len(templates), Waiting: view.WaitingOf(all.Waiting), Slowed: all.Slowed,
+		Paused: append([]string{}, paused...),
 	}
 	if !v.StoppedUntil.IsZero() {
 		v.EffectiveRate = 0
@@ -140,6 +141,9 @@ func senderLines(v view.Sender, now time.Time) (lines []string) {
 	}
 	if v.Daily != nil {
 		lines = append(lines, fmt.Sprintf("%d of %d recipients within 24 hours", v.Daily.Used, v.Daily.Budget))
+	}
+	if v.Slowed > 0 {
+		lines = append(lines, view.Counted(v.Slowed, "recipient")+" got too much, said WhatsApp (131056): for a while they get one message after the other")
 	}
 	for _, q := range v.Paused {
 		lines = append(lines, fmt.Sprintf("a person paused the queue %s: resume it in the web UI", q))

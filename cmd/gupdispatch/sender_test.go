@@ -43,11 +43,12 @@ func TestSenderListIsTheArrayOfTheContract(t *testing.T) {
 		s := newSite(t, rdb, gupshuptest.Config{}, "", true)
 		calm := s.listed()[s.sender]
 		require.Equal(t, []string{
-			"daily_recipients", "effective_rate", "hold", "holds", "later", "name", "paused", "rate", "stopped_until", "templates_held", "used", "waiting",
+			"daily_recipients", "effective_rate", "hold", "holds", "later", "name", "paused", "rate", "slowed_recipients", "stopped_until", "templates_held", "used", "waiting",
 		}, keys(calm))
 		require.Equal(t, map[string]any{
 			"name": s.sender, "rate": 1000.0, "effective_rate": 1000.0, "used": 0.0, "stopped_until": nil, "hold": nil, "holds": []any{},
 			"later": 0.0, "templates_held": 0.0, "waiting": map[string]any{"critical": 0.0, "default": 0.0, "bulk": 0.0}, "daily_recipients": nil, "paused": []any{},
+			"slowed_recipients": 0.0,
 		}, calm)
 		require.Regexp(t, `^SENDER +RATE +NOW +USED +CRITICAL +DEFAULT +BULK +LATER +HELD\n`+
 			s.sender+` +1000 +1000 +0 +0 +0 +0 +0 +-\n`+s.second, s.ok("sender", "list").out)
@@ -63,12 +64,15 @@ func TestSenderListIsTheArrayOfTheContract(t *testing.T) {
 		s.configure("rate: 1000", "rate: 1000, daily_recipients: 250")
 		day := redis.Z{Score: float64(time.Now().UnixMilli()), Member: testNumber}
 		require.NoError(t, rdb.ZAdd(t.Context(), "gupdispatch:{"+s.sender+"}:daily", day).Err())
+		slowed := redis.Z{Score: float64(time.Now().Add(time.Minute).UnixMilli()), Member: testNumber}
+		require.NoError(t, rdb.ZAdd(t.Context(), "gupdispatch:{"+s.sender+"}:slowed", slowed).Err())
 
 		got := s.listed()[s.sender]
 		require.Zero(t, got["effective_rate"], "stopped")
 		require.WithinDuration(t, time.Now().Add(time.Minute), time.Time(parseStamp(t, got["stopped_until"])), 10*time.Second)
 		require.Equal(t, map[string]any{"critical": 1.0, "default": 0.0, "bulk": 2.0}, got["waiting"])
 		require.Equal(t, map[string]any{"budget": 250.0, "used": 1.0}, got["daily_recipients"])
+		require.Equal(t, 1.0, got["slowed_recipients"])
 		require.Equal(t, []any{message.Queue(s.sender, message.Bulk)}, got["paused"])
 		require.Equal(t, 1.0, got["templates_held"])
 		hold, both := got["hold"].(map[string]any), got["holds"].([]any)

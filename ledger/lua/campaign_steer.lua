@@ -5,12 +5,12 @@ local id, event = ARGV[2], ARGV[3]
 local c = camp(id)
 if not c then return { 'gone' } end
 local scope, hold = 'campaign:' .. id, held()
-if event == 'pause' and c.st == 'paused' and c.by ~= 'template' or event == 'resume' and c.st == 'running'
+if event == 'pause' and c.st == 'paused' and c.by ~= 'template' or event == 'resume' and (c.st == 'running' or c.st == 'scheduled' and c['in'])
   or event == 'cancel' and c.st == 'cancelled' then
   return { 'ok', c.st }
 end
 if event == 'pause' and not c['in'] and c.st ~= 'completed' and c.st ~= 'cancelled' then return { 'reading' } end
-local st = after(c.st, event)
+local st = after(c.st, event == 'resume' and c.st == 'paused' and num(c.sa) > now and 'await' or event)
 if event == 'pause' and c.st == 'paused' then st = 'paused' end -- a person's pause outlives the template's
 if not st then return { 'no', c.st } end
 

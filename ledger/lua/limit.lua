@@ -4,6 +4,7 @@
 -- P pair:<number>  '<ms>;<ms>;<ms>', gone when it says nothing any more: the theoretical arrival time of the next message to that number (GCRA,
 --                  as for the sender's pace), the moment at which the last message that was parked for it comes again, and the one until which
 --                  only critical may go.
+-- P slowed         zset number by that arrival time, of those that WhatsApp said got too much
 -- P daily          zset number by the time of the last template that went to it outside a session, of the last 24 hours. Beyond the budget
 --                  nobody new is added, so it never holds more members than that.
 -- P daily:line     '<ms>;<n>': the moment at which the last message that was parked for the day's budget comes again, and how many do then
@@ -47,7 +48,10 @@ end
 local function slow_pair(r, delay, every, burst)
   if every == 0 then return end
   local tat, line, urgent = read_pair(r)
-  write_pair(r, math.max(tat, now + delay + (burst - 1) * every), line, urgent)
+  tat = math.max(tat, now + delay + (burst - 1) * every)
+  write_pair(r, tat, line, urgent)
+  redis.call('ZREMRANGEBYSCORE', P .. 'slowed', '-inf', NOW)
+  redis.call('ZADD', P .. 'slowed', int(tat), phone(r))
 end
 
 -- day_opens answers when a new recipient may be written to: nil for now, of which it takes note, in the record as well.
