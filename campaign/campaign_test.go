@@ -458,6 +458,28 @@ func TestAnotherCallReadsTheWholeFileMeanwhile(t *testing.T) {
 	})
 }
 
+// A strict call does not cancel what another call, which is not, has taken in whole meanwhile.
+func TestAStrictCallIsOvertakenByAnother(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb)
+		file := people(5) + "12,Nobody\n"
+		done, _, err := s.take(s.definition("c"), "", func(f *File) {
+			f.Strict = true
+			f.In = hookedInto(file, func() {
+				_, _, err := s.take(s.definition("c"), file)
+				require.NoError(t, err)
+			})
+		})
+		var conflict *ConflictError
+		require.ErrorAs(t, err, &conflict)
+		require.ErrorContains(t, err, "line 7 is rejected, but another call without strict")
+		require.Equal(t, message.CampaignRunning, done.Status)
+		require.Equal(t, message.CampaignRunning, s.get("c").Status)
+		s.balanced()
+	})
+}
+
 func requireOtherFile(t *testing.T, err error) {
 	t.Helper()
 	var conflict *ConflictError

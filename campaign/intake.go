@@ -55,10 +55,15 @@ type Taken struct {
 type ConflictError struct {
 	ID     string
 	Status message.CampaignStatus
-	File   bool // it sends the same, and was read whole from another file
+	File   bool  // it sends the same, and was read whole from another file
+	Line   int64 // or from this one, by a call that was not strict, as this one is, which rejects this line
 }
 
 func (e *ConflictError) Error() string {
+	if e.Line > 0 {
+		return fmt.Sprintf("line %d is rejected, but another call without strict has read the whole file of campaign %q meanwhile (it is %s): cancel it if nothing of it is to be sent",
+			e.Line, e.ID, e.Status)
+	}
 	if e.File {
 		return fmt.Sprintf("campaign id %q belongs to a campaign that was read from another file (it is %s): nothing was added; give these rows another id", e.ID, e.Status)
 	}

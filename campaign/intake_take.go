@@ -172,21 +172,24 @@ func (t *taking) reject(ctx context.Context, rejected []Rejection) error {
 			}
 		}
 		if t.file.Strict {
-			return errors.Join(&StrictError{r}, t.giveUp(ctx, r))
+			return t.giveUp(ctx, r)
 		}
 	}
 	return nil
 }
 
-// giveUp ends a campaign that must be all or nothing.
+// giveUp ends a campaign that must be all or nothing, and answers why.
 func (t *taking) giveUp(ctx context.Context, r Rejection) error {
 	if t.file.DryRun {
-		return nil
+		return &StrictError{r}
 	}
-	why := fmt.Sprintf("strict: line %d was rejected", r.Line)
-	st, err := t.Ledger.SteerCampaign(ctx, t.form.Sender, t.form.ID, message.CampaignCancel, why, "")
+	st, err := t.Ledger.AbandonCampaign(ctx, t.form.Sender, t.form.ID, fmt.Sprintf("strict: line %d was rejected", r.Line))
 	t.done.Status = st
-	return err
+	var read *ledger.SteerError
+	if errors.As(err, &read) {
+		return &ConflictError{ID: t.form.ID, Status: read.Status, Line: r.Line}
+	}
+	return errors.Join(&StrictError{r}, err)
 }
 
 // pretend is take without a ledger: what was read is kept here, some 100 bytes for each row at the most.

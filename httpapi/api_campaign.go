@@ -259,7 +259,10 @@ func campaignProblem(err error) *problem {
 		return wrong("recipients", "%s", file)
 	case errors.As(err, &conflict):
 		p := newProblem(http.StatusConflict, "this id belongs to a campaign with other settings: use another id")
-		if conflict.File {
+		switch {
+		case conflict.Line > 0:
+			p.Detail = conflict.Error()
+		case conflict.File:
 			p.Detail = "this id belongs to a campaign that was read from another file: nothing was added; give these rows another id"
 		}
 		p.CampaignStatus = conflict.Status

@@ -344,10 +344,19 @@ func (e *SteerError) Error() string {
 // SteerCampaign pauses, resumes or cancels. Doing so again is no error. Nothing is claimed any more once a pause or a cancellation has
 // returned; what is on the wire then is still recorded.
 func (l *Ledger) SteerCampaign(ctx context.Context, sender, id string, e message.CampaignEvent, why, by string) (message.CampaignStatus, error) {
+	return l.steer(ctx, sender, id, string(e), e, why, by)
+}
+
+// AbandonCampaign cancels a campaign whose rows are still being read. Once all were read its error is *SteerError.
+func (l *Ledger) AbandonCampaign(ctx context.Context, sender, id, why string) (message.CampaignStatus, error) {
+	return l.steer(ctx, sender, id, "abandon", message.CampaignCancel, why, "")
+}
+
+func (l *Ledger) steer(ctx context.Context, sender, id, how string, e message.CampaignEvent, why, by string) (message.CampaignStatus, error) {
 	if !message.ValidID(id) {
 		return "", ErrNoCampaign
 	}
-	r, err := l.run(ctx, campaignSteerScript, sender, id, string(e), oneLine(why), oneLine(by))
+	r, err := l.run(ctx, campaignSteerScript, sender, id, how, oneLine(why), oneLine(by))
 	if err != nil {
 		return "", err
 	}

@@ -1,9 +1,13 @@
 -- campaign_steer pauses, resumes or cancels a campaign.
--- ARGV: 2 id, 3 'pause' | 'resume' | 'cancel', 4 why, 5 who
+-- ARGV: 2 id, 3 'pause' | 'resume' | 'cancel' | 'abandon' (cancel it, unless all its rows were read), 4 why, 5 who
 -- Returns: {'ok', state} | {'gone'} | {'no', state} | {'reading'}: its rows are still being read | {'held', code}: its template is
 local id, event = ARGV[2], ARGV[3]
 local c = camp(id)
 if not c then return { 'gone' } end
+if event == 'abandon' then
+  if c['in'] and c.st ~= 'cancelled' then return { 'no', c.st } end
+  event = 'cancel'
+end
 local scope, hold = 'campaign:' .. id, held()
 if event == 'pause' and c.st == 'paused' and c.by ~= 'template' or event == 'resume' and (c.st == 'running' or c.st == 'scheduled' and c['in'])
   or event == 'cancel' and c.st == 'cancelled' then
