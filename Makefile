@@ -68,7 +68,7 @@ test-campaign: ## pause a campaign, kill its worker twice, and account for every
 
 .PHONY: test-browser
 test-browser: ## look at the web pages in a real browser; needs chromium
-	REQUIRE_BROWSER=1 go test ./test/browser/... -count=1 -timeout 5m -v
+	cd test/browser && REQUIRE_BROWSER=1 go test . -count=1 -timeout 5m -v
 
 .PHONY: screenshots
 screenshots: ## take the pictures in docs/images anew, by the browser test
@@ -91,6 +91,7 @@ lint: ## check formatting, vet and linters
 	@unformatted=$$(gofumpt -l .); test -z "$$unformatted" || { echo "not formatted, run gofumpt -w on:"; echo "$$unformatted"; exit 1; }
 	go vet ./...
 	golangci-lint run ./...
+	cd test/browser && go vet .
 	cd test/chaos && go vet .
 	cd test/deploy && go vet .
 

@@ -54,7 +54,8 @@ var (
 func startDemo(ctx context.Context, t *testing.T) *demo {
 	t.Helper()
 	d := &demo{t: t, binary: filepath.Join(t.TempDir(), "gupdispatch")}
-	build := exec.CommandContext(ctx, "go", "build", "-o", d.binary, "../../cmd/gupdispatch")
+	build := exec.CommandContext(ctx, "go", "build", "-o", d.binary, "./cmd/gupdispatch")
+	build.Dir = "../.."
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %s\n%s", err, out)
 	}
