@@ -4,7 +4,7 @@
 // sent; and how fast a campaign is taken in, and what its rows cost. Redis, the simulator, the workers and the receiver are processes of their own. It needs redis-server on the PATH.
 //
 //	go run ./bench                  all tables
-//	go run ./bench -part callbacks  only one: sending, pace, urgent, trouble, idle, callbacks or campaign
+//	go run ./bench -part callbacks  only one: sending, strict, pace, urgent, trouble, idle, callbacks or campaign
 //	go run ./bench -n 50000 -reps 5 more messages, more repetitions
 package main
 
@@ -34,7 +34,7 @@ func main() {
 	}
 	n := flag.Int("n", 20_000, "messages in each run on loopback; a quarter of it with a round-trip time")
 	reps := flag.Int("reps", 3, "repetitions of each run; the median is shown")
-	part := flag.String("part", "", "measure only this: sending, pace, urgent, trouble, idle, callbacks or campaign")
+	part := flag.String("part", "", "measure only this: sending, strict, pace, urgent, trouble, idle, callbacks or campaign")
 	outage := flag.Duration("outage", time.Minute, "how long Gupshup is away in the part trouble")
 	idle := flag.Duration("idle", 10*time.Second, "how long to count commands of an idle worker")
 	rows := flag.Int("rows", 1_000_000, "recipients of the campaign in the part campaign")
@@ -51,6 +51,7 @@ func bench(ctx context.Context, part string, n, reps, rows int, idleFor, outage 
 		measure func() error
 	}{
 		{"sending", func() error { return workers(ctx, n, reps, idleFor) }},
+		{"strict", func() error { return strict(ctx, n, reps) }},
 		{"pace", func() error { return pace(ctx, reps) }},
 		{"urgent", func() error { return urgent(ctx, 300) }},
 		{"trouble", func() error { return trouble(ctx, outage) }},
@@ -76,8 +77,9 @@ func bench(ctx context.Context, part string, n, reps, rows int, idleFor, outage 
 
 // setting is one line of the table: which worker, how far from Redis.
 type setting struct {
-	role  string
-	delay time.Duration
+	role    string
+	delay   time.Duration
+	replica bool
 }
 
 // workers measures them side by side, each with the messages waiting for it.
@@ -93,7 +95,7 @@ func workers(ctx context.Context, n, reps int, idleFor time.Duration) error {
 		results := map[string][]result{}
 		for range reps { // in turn, so that a machine that grows slower slows both
 			for _, role := range []string{roleBare, roleNoted, roleFull} {
-				r, err := measure(ctx, setting{role, delay}, count)
+				r, err := measure(ctx, setting{role: role, delay: delay}, count)
 				if err != nil {
 					return fmt.Errorf("%s, %s: %w", place, role, err)
 				}

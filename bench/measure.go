@@ -41,6 +41,7 @@ type bed struct {
 	redisAddr, simURL string // as the worker sees them
 	rdb               *redis.Client
 	redis, sim        process
+	replica           process // none, unless follow was called
 	stopRelay         context.CancelFunc
 }
 
@@ -97,7 +98,29 @@ func (b *bed) close() {
 		_ = b.rdb.Close()
 	}
 	b.sim.end()
+	b.replica.end()
 	b.redis.end()
+}
+
+// follow adds a replica to Redis, and waits until it has everything.
+func (b *bed) follow(ctx context.Context) error {
+	addr, err := freePort(ctx)
+	if err != nil {
+		return err
+	}
+	_, port, _ := net.SplitHostPort(addr)
+	_, master, _ := net.SplitHostPort(b.rdb.Options().Addr)
+	b.replica.Cmd = exec.CommandContext(ctx, "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+		"--replicaof", "127.0.0.1 "+master, "--repl-diskless-sync-delay", "0")
+	if err := b.replica.Start(); err != nil {
+		return err
+	}
+	return wait(ctx, func() error {
+		if n, err := b.rdb.Wait(ctx, 1, time.Second).Result(); err != nil || n == 0 {
+			return errors.Join(err, errors.New("the replica does not follow"))
+		}
+		return nil
+	})
 }
 
 func (b *bed) stats(ctx context.Context) (s gupshuptest.Stats, err error) {
@@ -167,6 +190,11 @@ func measure(ctx context.Context, s setting, n int) (r result, err error) {
 		return r, err
 	}
 	defer b.close()
+	if s.replica {
+		if err := b.follow(ctx); err != nil {
+			return r, err
+		}
+	}
 	empty, err := b.memory(ctx)
 	if err != nil {
 		return r, err

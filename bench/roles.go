@@ -40,6 +40,7 @@ const (
 	roleBare      = "bare asynq"
 	roleNoted     = "bare asynq, noting" // the least that any ledger must do: what is about to be sent, and what came of it
 	roleFull      = "gupdispatch"
+	roleStrict    = "gupdispatch, strict" // every change confirmed by a replica
 	roleTimer     = "timer"
 )
 
@@ -64,7 +65,9 @@ func play(ctx context.Context, role string) error {
 	case roleNoted:
 		return bare(ctx, noteInRedis())
 	case roleFull:
-		return full(ctx)
+		return full(ctx, 0)
+	case roleStrict:
+		return full(ctx, time.Second)
 	case roleTimer:
 		return timer(ctx)
 	}
@@ -82,7 +85,7 @@ func number(i int) string { return fmt.Sprintf("91987%07d", i) }
 
 // fill puts n messages where the worker of that role finds them.
 func fill(ctx context.Context, role string, rdb *redis.Client, n int) error {
-	if role != roleFull {
+	if role == roleBare || role == roleNoted {
 		return fillBare(ctx, rdb, n)
 	}
 	p, err := producer.New(producer.Config{Redis: rdb, Senders: []producer.Sender{{Name: sender}}})
@@ -199,7 +202,8 @@ func senders(client *gupshup.Client, rate float64) []worker.SenderConfig {
 }
 
 // full is gupdispatch's worker.
-func full(ctx context.Context) error {
+// full is the worker as it is; confirm is how long a replica may take, 0 asks none.
+func full(ctx context.Context, confirm time.Duration) error {
 	rate, err := strconv.ParseFloat(os.Getenv(rateVar), 64)
 	if err != nil {
 		return err
@@ -211,7 +215,7 @@ func full(ctx context.Context) error {
 	rdb := redis.NewClient(&redis.Options{Addr: os.Getenv(redisVar), ContextTimeoutEnabled: true, Protocol: 2})
 	queue := redis.NewClient(&redis.Options{Addr: os.Getenv(redisVar), MaxRetries: -1, Protocol: 2})
 	budget := worker.Budget{Attempts: 8, MaxAge: 24 * time.Hour}
-	books, all := ledger.New(rdb, ledger.Config{}), senders(client, rate)
+	books, all := ledger.New(rdb, ledger.Config{Confirm: confirm}), senders(client, rate)
 	names := make([]string, len(all))
 	for i, s := range all {
 		names[i] = s.Name
