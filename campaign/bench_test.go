@@ -3,6 +3,7 @@ package campaign
 import (
 	"fmt"
 	"testing"
+	"time"
 )
 
 // What checking one row costs.
@@ -15,7 +16,7 @@ func BenchmarkRow(b *testing.B) {
 	for i := 0; b.Loop(); i++ {
 		said, err := r.read(fmt.Appendf(nil, "%d,Asha %d,ABCDEF", 917000000000+i, i))
 		if err == nil {
-			_, err = f.row(2, said, "")
+			_, err = f.row(2, said, "", time.Now())
 		}
 		if err != nil {
 			b.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/gupdispatch/gupdispatch/gupshup"
@@ -15,14 +16,14 @@ import (
 var errControl = errors.New("must not contain line breaks, tabs or other control characters")
 
 // row makes a row of what a line says, if a message can be made of it. Its error says what is wrong and repeats nothing of it.
-func (f *Form) row(number int64, said fields, region string) (Row, error) {
+func (f *Form) row(number int64, said fields, region string, now time.Time) (Row, error) {
 	to, err := message.NormaliseNumber(said.to, region)
 	if err != nil {
 		return Row{}, fmt.Errorf("to: %w", err)
 	}
 	r := Row{Line: number, To: to, ID: said.id, Values: said.values}
 	if f.Zone == ByRecipient {
-		if r.Zone, err = f.zones.of(f.Definition, to); err != nil {
+		if r.Zone, err = f.zones.of(f.Definition, to, now); err != nil {
 			return Row{}, err
 		}
 	}

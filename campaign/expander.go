@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,7 +25,8 @@ const (
 	expandEvery  = 250 * time.Millisecond // one look
 	expandIdle   = time.Second            // and one where no campaign is open
 	redisTimeout = 5 * time.Second
-	expandReads  = 100              // chunks that are read in one look for the rows of some zones
+	expandReads  = 100              // chunks that are read in one look for the rows of some zones,
+	trackReads   = 25               // and for those of one
 	clearAgain   = 30 * time.Second // messages of a cancelled campaign whose attempt failed come back meanwhile
 )
 
@@ -85,6 +87,7 @@ type prepared struct {
 	chunk   int64              // that rows is
 	rows    []Row              // nil: none was read
 	inside  map[int64][]string // zones of the rows of chunks that were read
+	names   map[string]string  // those zones
 	reads   int                // chunks that were read in this look
 	cleared time.Time
 }
@@ -169,10 +172,7 @@ func (x *expansion) tend(ctx context.Context, c ledger.Campaign, now time.Time, 
 	if used, _ := x.room.Used(ctx); used >= ledger.FullForBulk {
 		return nil
 	}
-	n := share
-	for _, t := range open {
-		n -= int(t.Waiting)
-	}
+	n := share - waiting(c, open)
 	if p.form.Rate > 0 {
 		n = min(n, c.May(p.form.Rate, now))
 	}
@@ -188,9 +188,18 @@ func (x *expansion) prepare(c ledger.Campaign) (*prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &prepared{form: NewForm(d), windows: map[string]Window{}, inside: map[int64][]string{}}
+	p := &prepared{form: NewForm(d), windows: map[string]Window{}, inside: map[int64][]string{}, names: map[string]string{}}
 	x.forms[c.ID] = p
 	return p, nil
+}
+
+// waiting is how many messages of tracks wait, and no more than those of the whole campaign: processes of an older version do not count those of
+// tracks.
+func waiting(c ledger.Campaign, tracks []ledger.Track) (n int) {
+	for _, t := range tracks {
+		n += max(0, int(t.Waiting))
+	}
+	return min(n, int(c.Waiting()))
 }
 
 // window is that of a zone.
@@ -213,6 +222,9 @@ func (x *expansion) keepWindows(ctx context.Context, c ledger.Campaign, p *prepa
 	}
 	closing := map[string]time.Time{}
 	for _, t := range c.Tracks {
+		if t.Zone == "" && p.form.Zone == ByRecipient {
+			continue // no row was taken in yet, or nothing of it is sent
+		}
 		w, err := p.window(t.Zone)
 		if err != nil {
 			return nil, err
@@ -247,13 +259,14 @@ func (x *expansion) expandAll(ctx context.Context, c ledger.Campaign, p *prepare
 // expand makes messages of the next n rows of a track, and answers how many it made. moved says that the campaign is not what it was.
 func (x *expansion) expand(ctx context.Context, c ledger.Campaign, p *prepared, t ledger.Track, n int) (made int, moved bool, err error) {
 	n = min(n, int(t.Rows-t.Expanded))
+	reads := p.reads + trackReads
 	for from, at := t.Next, t.Next; made < n && at.Chunk < c.Chunks && ctx.Err() == nil; {
 		if inside, known := p.inside[at.Chunk]; known && !slices.Contains(inside, t.Zone) {
 			at = ledger.Position{Chunk: at.Chunk + 1}
 			continue
 		}
-		if t.Zone != "" && p.reads >= expandReads {
-			return made, false, nil // other campaigns wait; what was read is remembered
+		if t.Zone != "" && p.reads >= min(reads, expandReads) && (p.rows == nil || p.chunk != at.Chunk) {
+			return made, false, nil // others wait; what was read is remembered
 		}
 		rows, err := x.chunk(ctx, c, p, at.Chunk)
 		if err != nil {
@@ -340,16 +353,23 @@ func (x *expansion) chunk(ctx context.Context, c ledger.Campaign, p *prepared, n
 	p.chunk, p.rows = n, rows
 	p.reads++
 	if _, known := p.inside[n]; !known && p.form.Zone == ByRecipient {
-		p.inside[n] = zonesOfRows(rows)
+		p.inside[n] = p.distinctZones(rows)
 	}
 	return rows, nil
 }
 
-func zonesOfRows(rows []Row) (zones []string) {
+// distinctZones are those of rows, as texts that keep nothing else in memory.
+func (p *prepared) distinctZones(rows []Row) (zones []string) {
 	for _, r := range rows {
-		if !slices.Contains(zones, r.Zone) {
-			zones = append(zones, r.Zone)
+		if slices.Contains(zones, r.Zone) {
+			continue
 		}
+		name, known := p.names[r.Zone]
+		if !known {
+			name = strings.Clone(r.Zone)
+			p.names[name] = name
+		}
+		zones = append(zones, name)
 	}
 	return zones
 }

@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ type Intake struct {
 	Ledger *ledger.Ledger
 	Room   *ledger.Room // how full Redis is; nil: not asked
 	Region string       // in which national numbers are read; empty takes international ones only
+	Now    time.Time    // from when on a window has to be open for a row to be taken; zero: now
 }
 
 // File is a file of rows, and how to read it.
@@ -100,7 +102,7 @@ func (e *StrictError) Error() string {
 // definition and file, it goes on where it was. Nothing is sent before the whole file was read. A file that was read whole before adds nothing:
 // it is read all the same, as another file with the same id is a mistake.
 func (in *Intake) Take(ctx context.Context, d Definition, f File) (Taken, error) {
-	t := &taking{Intake: in, form: NewForm(d), file: f, owner: message.NewID(), done: Taken{ID: d.ID, Zones: map[string]int64{}}}
+	t := &taking{Intake: in, now: cmp.Or(in.Now, time.Now()), form: NewForm(d), file: f, owner: message.NewID(), done: Taken{ID: d.ID, Zones: map[string]int64{}}}
 	err := t.readAll(ctx)
 	if err != nil && t.begun {
 		t.leave(ctx)
@@ -133,6 +135,7 @@ func (t *taking) leave(ctx context.Context) {
 type taking struct {
 	*Intake
 	form  *Form
+	now   time.Time
 	file  File
 	owner string
 	done  Taken
@@ -169,7 +172,7 @@ func (t *taking) begin(ctx context.Context) error {
 	if same, err := sameCampaign(c.Definition, d); err != nil || !same {
 		return errors.Join(err, &ConflictError{ID: d.ID, Status: c.Status})
 	}
-	t.done.Lines, t.done.Before, t.done.Accepted, t.done.Rejected, t.sum, t.done.Zones = c.Lines, c.Lines, c.Rows, c.Rejected, c.Sum, zonesIn(c)
+	t.done.Lines, t.done.Before, t.done.Accepted, t.done.Rejected, t.sum, t.done.Zones = c.Lines, c.Lines, c.Rows, c.Rejected, c.Sum, rowsByZone(c)
 	switch {
 	case c.Complete:
 		t.ahead, t.whole = c, true
@@ -193,8 +196,8 @@ func sameCampaign(known string, d Definition) (bool, error) {
 	return a == b, nil
 }
 
-// zonesIn counts the rows of a campaign by zone.
-func zonesIn(c ledger.Campaign) map[string]int64 {
+// rowsByZone counts the rows of a campaign by zone.
+func rowsByZone(c ledger.Campaign) map[string]int64 {
 	rows := map[string]int64{}
 	for _, t := range c.Tracks {
 		if t.Rows > 0 {

@@ -224,7 +224,7 @@ func (t *taking) same() error {
 	if t.done.Lines != t.ahead.Lines {
 		return t.otherFile()
 	}
-	t.done.Existing, t.done.Accepted, t.done.Rejected, t.done.Zones = true, t.ahead.Rows, t.ahead.Rejected, zonesIn(t.ahead)
+	t.done.Existing, t.done.Accepted, t.done.Rejected, t.done.Zones = true, t.ahead.Rows, t.ahead.Rejected, rowsByZone(t.ahead)
 	return nil
 }
 
@@ -291,7 +291,7 @@ func (t *taking) rowOf(r reader, l line) (Row, error) {
 	if err != nil {
 		return Row{}, err
 	}
-	return t.form.row(l.number, said, t.Region)
+	return t.form.row(l.number, said, t.Region, t.now)
 }
 
 func (b *batch) pack() {

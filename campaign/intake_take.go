@@ -87,7 +87,7 @@ func (t *taking) catchUp(b *batch) (rest bool, err error) {
 	b.rejected = slices.DeleteFunc(b.rejected, func(r Rejection) bool { return r.Line <= t.ahead.Lines })
 	b.pack()
 	t.done.Lines, t.done.Accepted, t.done.Rejected = t.ahead.Lines, t.ahead.Rows, t.ahead.Rejected+int64(len(b.rejected))
-	t.done.Zones = zonesIn(t.ahead)
+	t.done.Zones = rowsByZone(t.ahead)
 	return t.ahead.Lines < b.last, nil
 }
 

@@ -26,14 +26,15 @@ func ProgressOf(c ledger.Campaign, d Definition, senderRate float64, now time.Ti
 	if d.StartAt.After(now) {
 		from = d.StartAt
 	}
-	left, other := map[string]int64{}, p.Left // of what is with Gupshup, or in doubt, nobody knows the zone
+	left, other, largest := map[string]int64{}, p.Left, c.Tracks[0]
 	for _, t := range c.Tracks {
 		left[t.Zone] = t.Rows - t.Expanded + t.Waiting
 		other -= left[t.Zone]
+		if t.Rows > largest.Rows {
+			largest = t
+		}
 	}
-	if len(c.Tracks) == 1 {
-		left[c.Tracks[0].Zone] += other
-	}
+	left[largest.Zone] += other // of what is with Gupshup, in doubt or failed the zone is not counted
 	shares, err := d.shares(left)
 	if err != nil {
 		return p, err
@@ -41,7 +42,7 @@ func ProgressOf(c ledger.Campaign, d Definition, senderRate float64, now time.Ti
 	if starts := startOf(shares, from); rate < planned(d, senderRate)/10 || starts.After(now) {
 		rate = planned(d, senderRate) // it has only begun, or does not send at this time
 	}
-	p.End = End(from, rate, shares...)
+	p.End, _ = End(from, rate, shares...)
 	return p, nil
 }
 
@@ -49,6 +50,9 @@ func ProgressOf(c ledger.Campaign, d Definition, senderRate float64, now time.Ti
 func (d *Definition) shares(recipients map[string]int64) ([]Share, error) {
 	shares := make([]Share, 0, len(recipients))
 	for zone, n := range recipients {
+		if n <= 0 {
+			continue
+		}
 		w, err := d.WindowIn(zone)
 		if err != nil {
 			return nil, err
@@ -82,15 +86,6 @@ func planned(d Definition, senderRate float64) float64 {
 	return senderRate
 }
 
-// lastClose is when the last zone's first window is over, from a time on.
-func lastClose(shares []Share, from time.Time) (last time.Time) {
-	for _, s := range shares {
-		_, closes := s.Window.At(from)
-		last = later(last, closes)
-	}
-	return last
-}
-
 // Plan is how long a campaign of so many recipients takes.
 type Plan struct {
 	Recipients int64
@@ -98,7 +93,7 @@ type Plan struct {
 	Starts     time.Time
 	Ends       time.Time
 	Takes      time.Duration // of sending, without the nights between
-	Days       int           // on which it sends
+	Over       bool          // its window closes before all of it was sent, and it goes on the next day
 	OverBudget bool          // more recipients than the sender may write to in a day
 	Late       bool          // it ends after its expires_at: the rest is not sent
 }
@@ -110,23 +105,16 @@ func PlanFor(d Definition, recipients map[string]int64, senderRate float64, dail
 	if err != nil {
 		return Plan{}, err
 	}
-	p := Plan{Rate: planned(d, senderRate), Days: 1}
+	p := Plan{Rate: planned(d, senderRate)}
 	for _, s := range shares {
 		p.Recipients += s.Messages
 	}
 	p.Starts = startOf(shares, later(now, d.StartAt))
 	p.Takes = time.Duration(float64(p.Recipients) / p.Rate * float64(time.Second))
-	p.Ends = End(p.Starts, p.Rate, shares...)
+	p.Ends, p.Over = End(p.Starts, p.Rate, shares...)
 	p.OverBudget = daily > 0 && p.Recipients > int64(daily)
 	if p.OverBudget {
 		p.Ends = later(p.Ends, p.Starts.AddDate(0, 0, int((p.Recipients-1)/int64(daily))))
-	}
-	days := 1 + int(p.Ends.Sub(p.Starts)/(24*time.Hour))
-	switch {
-	case d.Window == "" && p.OverBudget:
-		p.Days = days
-	case d.Window != "" && p.Ends.After(lastClose(shares, p.Starts)):
-		p.Days = max(days, 2)
 	}
 	p.Late = !d.Expires.IsZero() && p.Ends.After(d.Expires)
 	return p, nil

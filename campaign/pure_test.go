@@ -157,7 +157,7 @@ func TestRowsThatAreRefused(t *testing.T) {
 	} {
 		said, err := tt.reader.read([]byte(tt.text))
 		if err == nil {
-			_, err = f.row(2, said, "")
+			_, err = f.row(2, said, "", time.Now())
 		}
 		if tt.want == "" {
 			require.NoError(t, err, tt.text)
@@ -203,12 +203,20 @@ func TestEndOfACampaign(t *testing.T) {
 	from := time.Date(2026, 3, 1, 20, 30, 0, 0, time.UTC)
 	always, err := ParseWindow("", "")
 	require.NoError(t, err)
-	require.Equal(t, 50*time.Minute, End(from, 20, Share{always, 60_000}).Sub(from), "60,000 recipients at 20/s take 50 minutes")
+	end := func(rate float64, w Window, n int64) time.Time {
+		end, _ := End(from, rate, Share{w, n})
+		return end
+	}
+	require.Equal(t, 50*time.Minute, end(20, always, 60_000).Sub(from), "60,000 recipients at 20/s take 50 minutes")
 	day, err := ParseWindow("09:00-21:00", "")
 	require.NoError(t, err)
-	require.Equal(t, time.Date(2026, 3, 2, 9, 20, 0, 0, time.UTC), End(from, 20, Share{day, 60_000}), "half an hour today, the rest tomorrow")
-	require.Equal(t, from, End(from, 20, Share{day, 0}))
-	require.True(t, End(from, 1e-9, Share{day, 1 << 60}).After(from.AddDate(50, 0, 0)))
+	require.Equal(t, time.Date(2026, 3, 2, 9, 20, 0, 0, time.UTC), end(20, day, 60_000), "half an hour today, the rest tomorrow")
+	require.Equal(t, from, end(20, day, 0))
+	require.True(t, end(1e-9, day, 1<<60).After(from.AddDate(50, 0, 0)))
+	_, over := End(from, 20, Share{day, 36_000})
+	require.False(t, over, "it is just enough")
+	_, over = End(from, 20, Share{day, 36_001})
+	require.True(t, over)
 }
 
 // Whatever a file holds, reading it never panics, loses no line, and what is taken can be sent.
@@ -240,7 +248,7 @@ func FuzzFile(f *testing.F) {
 			if err != nil || l.err != nil {
 				continue
 			}
-			row, err := form.row(l.number, said, "IN")
+			row, err := form.row(l.number, said, "IN", time.Now())
 			if err != nil {
 				continue
 			}

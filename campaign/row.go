@@ -15,7 +15,7 @@ import (
 type Row struct {
 	Line   int64    // of the file, from 1
 	To     string   // digits only
-	Zone   string   // that its window goes by, see zonesOf; empty: the campaign's
+	Zone   string   // that its window goes by, or several (see zones.of); empty: the campaign's
 	ID     string   // of the message; empty: see MessageID
 	Media  string   // JSON, for this one only; empty: the campaign's
 	Values []string // see Form.Columns

@@ -214,7 +214,7 @@ func TestPlan(t *testing.T) {
 	p, err := PlanFor(Definition{Window: "09:00-21:00"}, map[string]int64{"": 60_000}, 20, 0, now)
 	require.NoError(t, err)
 	require.Equal(t, 50*time.Minute, p.Takes)
-	require.Equal(t, 2, p.Days)
+	require.True(t, p.Over)
 	require.False(t, p.OverBudget)
 	p, err = PlanFor(Definition{Rate: 10, Expires: now.Add(time.Hour)}, map[string]int64{"": 60_000}, 20, 10_000, now)
 	require.NoError(t, err)

@@ -3,6 +3,7 @@ package campaign
 import (
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"time"
 	_ "time/tzdata" // a container may have none, and a window in the wrong zone rings people out of bed
@@ -100,56 +101,64 @@ func (w Window) on(t time.Time, day int) (opens, closes time.Time) {
 	return time.Date(y, m, d+day, 0, w.from, 0, 0, t.Location()), time.Date(y, m, d+end, 0, w.to, 0, 0, t.Location())
 }
 
-// Share is how many messages are to be sent within a window.
+// Share is how many messages are to be sent within a window. The shares of a campaign have the same window in different zones.
 type Share struct {
 	Window   Window
 	Messages int64
 }
 
 // End works out when all shares have been sent at a rate, beginning at a time. Of windows that are open the one comes first that closes first.
-func End(from time.Time, rate float64, shares ...Share) time.Time {
-	left := make([]time.Duration, len(shares)) // that each takes
-	for i, s := range shares {
-		switch seconds := float64(max(0, s.Messages)) / rate; {
+// over says that some of a share is left when its window closes, and waits for the next day.
+func End(from time.Time, rate float64, shares ...Share) (end time.Time, over bool) {
+	var open []*spell
+	for _, s := range shares {
+		seconds := float64(max(0, s.Messages)) / rate
+		switch {
 		case rate <= 0 || s.Messages <= 0:
-		case seconds < math.MaxInt32:
-			left[i] = time.Duration(seconds * float64(time.Second))
+		case seconds >= math.MaxInt32:
+			return from.AddDate(100, 0, 0), !s.Window.Always() // never, for all that it matters
+		case s.Window.Always():
+			from = from.Add(time.Duration(seconds * float64(time.Second)))
 		default:
-			return from.AddDate(100, 0, 0) // never, for all that it matters
+			open = append(open, &spell{window: s.Window, left: time.Duration(seconds * float64(time.Second))})
 		}
 	}
 	for {
-		next, first, ends := -1, time.Time{}, time.Time{}
-		var opens time.Time // the first, if none is open
-		for i, s := range shares {
-			switch {
-			case left[i] == 0:
-				continue
-			case s.Window.Always():
-				if next < 0 {
-					next = i
+		open = slices.DeleteFunc(open, func(s *spell) bool { return s.left <= 0 })
+		if len(open) == 0 {
+			return from, over
+		}
+		var next *spell
+		var opens time.Time // the first of those that are closed
+		for _, s := range open {
+			switch s.opens, s.closes = s.window.At(from); {
+			case s.opens.After(from):
+				if opens.IsZero() || s.opens.Before(opens) {
+					opens = s.opens
 				}
-				continue
-			}
-			o, c := s.Window.At(from)
-			switch {
-			case o.After(from):
-				if opens.IsZero() || o.Before(opens) {
-					opens = o
-				}
-			case first.IsZero() || c.Before(first):
-				next, first, ends = i, c, c
+			case next == nil || s.closes.Before(next.closes):
+				next = s
 			}
 		}
-		switch {
-		case next < 0 && opens.IsZero():
-			return from
-		case next < 0:
+		if next == nil {
 			from = opens
-		case ends.IsZero() || ends.Sub(from) >= left[next]:
-			from, left[next] = from.Add(left[next]), 0
-		default:
-			from, left[next] = ends, left[next]-ends.Sub(from)
+			continue
+		}
+		until := from.Add(min(next.left, next.closes.Sub(from)))
+		if !opens.IsZero() && opens.Before(until) {
+			until = opens // that one may close before
+		}
+		next.left -= until.Sub(from)
+		from = until
+		for _, s := range open {
+			over = over || s.left > 0 && !s.closes.After(from)
 		}
 	}
+}
+
+// spell is what is left of a share, and when its window is open next.
+type spell struct {
+	window        Window
+	left          time.Duration
+	opens, closes time.Time
 }

@@ -19,87 +19,105 @@ const ByRecipient = "recipient"
 
 var errZone = errors.New("to: the time zone of its number is not known: send to it by a window in a zone of your own")
 
-// zonesOf are the time zones that a recipient may be in, by the country and, where its numbers tell it, the region: commas between them.
-// Of those that a country has the ones are left out that are never the first nor the last to see the sun rise.
-func zonesOf(to string) (string, error) {
-	found, err := phonenumbers.GetTimezonesForPrefix(message.NumberKey(to)) // which has no digits that tell a mobile where a region should be
-	switch {
-	case err != nil || len(found) == 0 || found[0] == phonenumbers.UNKNOWN_TIMEZONE:
-		return "", errZone
-	case len(found) == 1:
-		return found[0], nil
-	}
-	all := strings.Join(found, ",")
-	if known, ok := outermost.Load(all); ok {
-		return known.(string), nil
-	}
-	zones, err := outer(found, time.Now())
-	if err != nil {
-		return "", errZone
-	}
-	outermost.Store(all, strings.Join(zones, ","))
-	return strings.Join(zones, ","), nil
+// regional are the beginnings of numbers whose digits tell more than their country, and how many digits do. Elsewhere mobiles have the same
+// prefixes in the whole country, which the library's table does not heed: it has all Russian ones in Moscow.
+var regional = []struct {
+	begin  string
+	digits int
+}{
+	{"1", 7},  // North America: mobiles have area codes
+	{"52", 5}, // Mexico, likewise
+	{"55", 4}, // Brazil, likewise
+	{"77", 2}, // Kazakhstan, within Russia's code
 }
 
-// outermost keeps what outer found, by the zones it was asked for, of which there are some hundred.
-var outermost sync.Map
+var callingCodes = sync.OnceValue(phonenumbers.GetSupportedCallingCodes)
 
-// outer leaves of zones those that are ahead of all others, or behind, at some time in the year from a time on: a window that is open there
-// is open in all. Of those whose clocks agree all year the one with the shortest name stands for the others.
-func outer(names []string, from time.Time) ([]string, error) {
-	names = slices.SortedFunc(slices.Values(names), func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
-	zones := make([]*time.Location, len(names))
-	for i, name := range names {
-		var err error
-		if zones[i], err = time.LoadLocation(name); err != nil {
-			return nil, err
+// telling are the digits of a number that tell where it is from.
+func telling(to string) string {
+	for _, r := range regional {
+		if strings.HasPrefix(to, r.begin) {
+			return to[:min(r.digits, len(to))]
 		}
 	}
-	kept := map[string]bool{}
-	for week := range 53 {
-		at := from.AddDate(0, 0, 7*week)
-		first, last := 0, 0
-		for i := range zones {
-			if offset(at, zones[i]) > offset(at, zones[first]) {
-				first = i
-			}
-			if offset(at, zones[i]) < offset(at, zones[last]) {
-				last = i
-			}
+	code := 0
+	for i := range min(3, len(to)) {
+		if code = 10*code + int(to[i]-'0'); callingCodes()[code] {
+			return to[:i+1]
 		}
-		kept[names[first]], kept[names[last]] = true, true
 	}
-	return slices.DeleteFunc(names, func(name string) bool { return !kept[name] }), nil
+	return ""
 }
 
-func offset(t time.Time, zone *time.Location) int {
-	_, seconds := t.In(zone).Zone()
-	return seconds
+// zones tells in which zone recipients are, and remembers what it found. It is safe for concurrent use.
+type zones struct {
+	known sync.Map // digits that tell it → found
 }
 
-// zones remembers which zones a window is ever open in. It is safe for concurrent use.
-type zones struct{ opens sync.Map }
+type found struct {
+	zone string
+	err  error
+}
 
-// of answers the zone that a recipient's window goes by, and an error if there is none that is ever open.
-func (z *zones) of(d Definition, to string) (string, error) {
-	zone, err := zonesOf(to)
-	if err != nil {
-		return "", err
+// of answers the zones that a recipient may be in, commas between them, as ParseWindow takes them. It is an error if they are not known, or
+// if the window is open in all of them at no time from now on.
+func (z *zones) of(d Definition, to string, now time.Time) (string, error) {
+	digits := telling(message.NumberKey(to)) // which has no digit for mobiles in front of a region
+	if f, ok := z.known.Load(digits); ok {
+		return f.(found).zone, f.(found).err
 	}
-	opens, known := z.opens.Load(zone)
-	if !known {
-		w, err := d.WindowIn(zone)
+	var f found
+	f.zone, f.err = zonesAt(digits, now)
+	if f.err == nil {
+		f.err = everOpen(d, f.zone, now)
+	}
+	z.known.Store(digits, f)
+	return f.zone, f.err
+}
+
+// zonesAt are the zones of numbers that begin with these digits. Of those whose clocks agree for a year the one with the shortest name stands
+// for all, of equally short ones the last: London, rather than Jersey.
+func zonesAt(digits string, now time.Time) (string, error) {
+	names, err := phonenumbers.GetTimezonesForPrefix(digits)
+	if digits == "" || err != nil || len(names) == 0 || names[0] == phonenumbers.UNKNOWN_TIMEZONE {
+		return "", errZone
+	}
+	names = slices.SortedFunc(slices.Values(names), func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(b, a)) })
+	clocks := map[string]bool{}
+	kept := names[:0]
+	for _, name := range names {
+		zone, err := time.LoadLocation(name)
 		if err != nil {
 			return "", errZone
 		}
-		opens = w.Opens(later(time.Now(), d.StartAt))
-		z.opens.Store(zone, opens)
+		if c := clock(zone, now); !clocks[c] {
+			clocks[c], kept = true, append(kept, name)
+		}
 	}
-	if opens == false {
-		return "", fmt.Errorf("to: its number may be in any of %s, and the window is never open in all of them: make it wider, or send by a zone of your own",
-			strings.ReplaceAll(zone, ",", ", "))
+	slices.Sort(kept)
+	return strings.Join(kept, ","), nil
+}
+
+// clock is how a zone's clock is set in each week of a year.
+func clock(zone *time.Location, from time.Time) string {
+	var b strings.Builder
+	for week := range 53 {
+		_, offset := from.AddDate(0, 0, 7*week).In(zone).Zone()
+		fmt.Fprintf(&b, "%d ", offset)
 	}
-	return zone, nil
+	return b.String()
+}
+
+func everOpen(d Definition, zone string, now time.Time) error {
+	w, err := d.WindowIn(zone)
+	switch {
+	case err != nil:
+		return errZone
+	case !w.Opens(later(now, d.StartAt)):
+		return errors.New("to: its number does not tell in which of its country's time zones it is, and the window is never open in all of them: " +
+			"make it wider, or send by a zone of your own")
+	}
+	return nil
 }
 
 func later(a, b time.Time) time.Time {

@@ -189,7 +189,7 @@ func TestCampaignByTheClocksOfItsRecipients(t *testing.T) {
 				"zone": "Asia/Calcutta", "accepted": 1.0, "queued": 1.0, "open": true, "opens": "2026-11-27T03:30:00.000Z", "closes": "2026-11-27T15:30:00.000Z",
 			},
 			map[string]any{
-				"zone": "Europe/Lisbon,Atlantic/Azores", "accepted": 1.0, "queued": 1.0, "open": true, "opens": "2026-11-27T10:00:00.000Z", "closes": "2026-11-27T21:00:00.000Z",
+				"zone": "Atlantic/Azores,Europe/Lisbon", "accepted": 1.0, "queued": 1.0, "open": true, "opens": "2026-11-27T10:00:00.000Z", "closes": "2026-11-27T21:00:00.000Z",
 			},
 		}, v["zones"])
 		require.Equal(t, "2026-11-27T14:01:40.000Z", v["expected_end"])

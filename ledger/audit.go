@@ -159,6 +159,13 @@ func (l *Ledger) countRows(ctx context.Context, sender string, d *DeepAudit) err
 		next := c.Tracks[0].Next
 		if c.Tracks[0].Zone != "" {
 			next = Position{Row: c.Expanded} // of each zone something else is still to come: of all chunks, so many rows are messages
+			rows, expanded := int64(0), int64(0)
+			for _, t := range c.Tracks {
+				rows, expanded = rows+t.Rows, expanded+t.Expanded
+			}
+			if rows != c.Rows || expanded != c.Expanded {
+				d.problem("campaign %s: its zones have %d rows, %d of them messages, and it has %d and %d", c.ID, rows, expanded, c.Rows, c.Expanded)
+			}
 		}
 		for chunk, offset := next.Chunk, next.Row; chunk < c.Chunks; chunk, offset = chunk+1, 0 {
 			rows, err := l.CampaignRows(ctx, sender, c.ID, chunk)

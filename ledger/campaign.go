@@ -33,7 +33,7 @@ type Campaign struct {
 	RejectedIn int64  // so many chunks of rejections
 	Chunks     int64
 	Expanded   int64   // rows that are messages
-	Tracks     []Track // on which they become messages: one, or one for each zone of its recipients
+	Tracks     []Track // on which they become messages: one, or one for each zone of its recipients; of the latter an expander is only told where it acts
 	Counts     map[message.Status]int64
 	CreatedAt  time.Time
 	UpdatedAt  time.Time
@@ -106,6 +106,9 @@ func (c Campaign) Unsettled() (n int64) {
 	return n
 }
 
+// Waiting is how many of its messages wait: for their turn, behind a hold, for a retry. Rows that are no messages yet do not.
+func (c Campaign) Waiting() int64 { return c.Counts[message.Queued] - c.left() }
+
 // left is how many rows are still to become messages.
 func (c Campaign) left() int64 {
 	if c.Status == message.CampaignCancelled {
@@ -147,7 +150,7 @@ func parseCampaign(sender string, r reply) Campaign {
 	}
 	if len(c.Tracks) == 0 {
 		all := parseTrack("", f)
-		all.Waiting = c.Counts[message.Queued] - c.left()
+		all.Waiting = c.Waiting()
 		c.Tracks = []Track{all}
 	}
 	return c

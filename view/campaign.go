@@ -52,8 +52,8 @@ type CampaignZone struct {
 	Closes   Stamp  `json:"closes"`
 }
 
-// zonesOf shows the tracks of a campaign whose window goes by its recipients.
-func zonesOf(c ledger.Campaign, d campaign.Definition, now time.Time) (zones []CampaignZone, err error) {
+// zonesShown shows the tracks of a campaign whose window goes by its recipients.
+func zonesShown(c ledger.Campaign, d campaign.Definition, now time.Time) (zones []CampaignZone, err error) {
 	if d.Zone != campaign.ByRecipient {
 		return nil, nil
 	}
@@ -97,7 +97,7 @@ func CampaignOf(c ledger.Campaign, senderRate float64, now time.Time) (Campaign,
 	if v.Window != "" {
 		v.Timezone = cmp.Or(v.Timezone, "UTC")
 	}
-	if v.Zones, err = zonesOf(c, d, now); err != nil {
+	if v.Zones, err = zonesShown(c, d, now); err != nil {
 		return Campaign{}, err
 	}
 	for _, s := range message.Statuses {
@@ -119,7 +119,7 @@ func PlanNotes(d campaign.Definition, p campaign.Plan, now time.Time) []string {
 		end = fmt.Sprintf(", from %s until about %s", Stamp(p.Starts), Stamp(p.Ends))
 	}
 	notes := []string{fmt.Sprintf("%s at %v/s %s %s%s", Counted(p.Recipients, "recipient"), p.Rate, take, roughly(p.Takes), end)}
-	if p.Days > 1 && d.Window != "" {
+	if p.Over {
 		notes = append(notes, fmt.Sprintf("that does not fit into one window of %s: it goes on the next day", d.Window))
 	}
 	if p.OverBudget {

@@ -119,8 +119,8 @@ func New(cfg Config) (*Worker, error) {
 	}, nil
 }
 
-// quiet is memory that is never touched, so it costs none. But the garbage collector, which waits until the heap has grown by as much as lives,
-// counts it as living: a worker keeps a few megabytes, which it would otherwise go through dozens of times a second.
+// quiet is memory that is never touched. The garbage collector, which waits until the heap has grown by as much as lives, counts it as living: so
+// there are some 24 MB more of garbage, and a worker, which keeps a few megabytes, does not go through them dozens of times a second.
 const quiet = 24 << 20
 
 // Run sends until ctx ends, and then stops in order: no new tasks, handlers that wait for room or a slot give up, requests in flight

@@ -53,7 +53,7 @@ func newCampaignCreateCommand(e *env) *cobra.Command {
 	fs.StringVar(&f.expiresAt, "expires-at", "", "what was not sent at this `time` never is")
 	fs.StringVar(&f.window, "window", "", "the `part` of each day in which messages go, such as 09:00-21:00")
 	fs.StringVar(&f.zone, "timezone", "", "the window's `zone`, such as Asia/Kolkata, or recipient: that of each number (default: the sender's timezone)")
-	fs.StringVar(&f.rejects, "rejects", "", "the `file` for rows that are not sent to (default ID.rejects.csv, written if there are any)")
+	fs.StringVar(&f.rejects, "rejects", "", "the `file` for rows that are not sent to (default ID.rejects.csv, of a dry run ID.dry-run.rejects.csv; written if there are any)")
 	fs.BoolVar(&f.strict, "strict", false, "send nothing at all if one row is wrong")
 	fs.BoolVar(&f.dryRun, "dry-run", false, "only read and check the file")
 	fs.BoolVar(&f.watch, "watch", false, "show its progress until it ends")
@@ -112,6 +112,9 @@ func (e *env) createCampaign(ctx context.Context, f createFlags) error {
 		if c.goesOn = err == nil; err != nil && !errors.Is(err, ledger.ErrNoCampaign) {
 			return err
 		}
+	}
+	if same(c.name(), c.rejectsName()) {
+		return usagef("the file for rejected rows is that of the recipients: name another with --rejects")
 	}
 	if f.rejects != "" && !f.strict {
 		if err := c.openRejects(); err != nil { // rather than at the first of them, with half the file taken in
@@ -300,11 +303,24 @@ func (c *creating) rejectsName() string {
 	if c.flags.rejects != "" {
 		return c.flags.rejects
 	}
+	if c.flags.dryRun {
+		return c.definition.ID + ".dry-run.rejects.csv"
+	}
 	return c.definition.ID + ".rejects.csv"
+}
+
+// same says whether two names lead to one file.
+func same(a, b string) bool {
+	one, err := os.Stat(a)
+	other, err2 := os.Stat(b)
+	return err == nil && err2 == nil && os.SameFile(one, other)
 }
 
 func (c *creating) closeRejects(err error) error {
 	if c.rejects == nil {
+		if err == nil && c.flags.rejects == "" && c.flags.dryRun {
+			_ = os.Remove(c.rejectsName()) // of an earlier dry run, if there was one: now nothing is wrong
+		}
 		return err
 	}
 	err = errors.Join(err, c.rejects.Close())

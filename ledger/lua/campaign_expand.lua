@@ -33,6 +33,7 @@ if rate > 0 then
   redis.call('HSET', key, 'ra', string.format('%.3f', rest + n * 1000 / rate))
 end
 count('rows', -n)
+local made = 0
 for i = 0, n - 1 do
   local _, mid = camp_id(id, arg(1, i), arg(2, i))
   local to, nk = arg(3, i), arg(4, i)
@@ -43,7 +44,7 @@ for i = 0, n - 1 do
     also('od', ARGV[13])
     also('nk', nk)
     also('tz', zone)
-    if zone ~= '' then redis.call('HINCRBY', track, 'q', 1) end
+    made = made + 1
     if expires_at > 0 then
       r.ex = int(expires_at)
       also('ex', r.ex)
@@ -62,4 +63,5 @@ for i = 0, n - 1 do
     end
   end
 end
+if zone ~= '' and made > 0 then redis.call('HINCRBY', track, 'q', made) end
 return { 'ok', out }

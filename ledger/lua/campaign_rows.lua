@@ -49,7 +49,8 @@ if n > 0 then
   tally(id, 'queued', n)
   local zones = c.zs or ''
   for i = 12 + 2 * n, #ARGV, 2 do
-    if redis.call('HINCRBY', track_key(id, ARGV[i]), 'ro', ARGV[i + 1]) == num(ARGV[i + 1]) then zones = zones .. ' ' .. ARGV[i] end
+    redis.call('HINCRBY', track_key(id, ARGV[i]), 'ro', ARGV[i + 1])
+    if not string.find(zones .. ' ', ' ' .. ARGV[i] .. ' ', 1, true) then zones = zones .. ' ' .. ARGV[i] end
   end
   if zones ~= (c.zs or '') then redis.call('HSET', key, 'zs', zones) end
 end
