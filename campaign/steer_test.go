@@ -315,3 +315,92 @@ func (s *site) dies(id string) {
 	})
 	require.NoError(s.t, err)
 }
+
+// probes sweeps once, and answers what a hold is to be tried with.
+func (s *site) probes() (ids []string) {
+	s.t.Helper()
+	found, err := s.ledger.Sweep(s.t.Context(), ledger.SweepRequest{
+		Sender: s.sender, Owner: "sweeper", Lease: time.Second, Most: 100, LetGo: 100, Room: 100, LaneEmpty: true,
+		Grace: map[message.Priority]time.Duration{message.Critical: time.Hour, message.Default: time.Hour, message.Bulk: time.Hour},
+	})
+	require.NoError(s.t, err)
+	for _, q := range found.Requeue {
+		if q.Express {
+			ids = append(ids, q.ID)
+		}
+	}
+	return ids
+}
+
+// brief takes in a campaign of n rows whose window closes in two minutes.
+func (s *site) brief(id string, n int) {
+	s.t.Helper()
+	d := s.definition(id)
+	at := time.Now().Add(time.Duration(s.offset.Load())).UTC()
+	d.Window = at.Add(-2*time.Hour).Format("15:04") + "-" + at.Add(2*time.Minute).Format("15:04")
+	_, _, err := s.take(d, people(n))
+	require.NoError(s.t, err)
+	s.step()
+	require.Len(s.t, s.queue(), n)
+}
+
+// A hold is tried with what may be sent: else each of a campaign's messages whose window has closed would keep its whole sender for a while.
+func TestAHoldIsNotTriedWithWhatMustWait(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb)
+		s.brief("c", 60)
+		hold := ledger.HoldRequest{Sender: s.sender, Hold: ledger.Hold{For: time.Minute, AtMost: time.Minute}, Reason: "account", Code: "1003"}
+		_, err := s.ledger.SetHold(t.Context(), hold)
+		require.NoError(t, err)
+		for i := range 60 {
+			require.Equal(t, ledger.Held, s.send(fmt.Sprint("c.", i+2)))
+		}
+		require.NoError(t, firstError(s.ledger.Accept(t.Context(), []message.Message{s.message("alone")})))
+		require.Equal(t, ledger.Held, s.send("alone"))
+		s.pass(4 * time.Minute)
+		sweeps := 0
+		for tried := s.probes(); len(tried) == 0; tried = s.probes() {
+			s.pass(200 * time.Millisecond)
+			sweeps++
+			require.Less(t, sweeps, 5)
+		}
+		require.Equal(t, ledger.Send, s.express("alone"))
+		rec, err := s.ledger.Get(t.Context(), s.sender, "c.2")
+		require.NoError(t, err)
+		require.Equal(t, "window", rec.WaitingFor)
+		s.balanced()
+	})
+}
+
+// A probe whose window closes before its turn has come is followed by another at once.
+func TestAProbeThatMustWaitIsGivenBack(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := newSite(t, rdb)
+		s.brief("c", 1)
+		hold := ledger.HoldRequest{Sender: s.sender, Hold: ledger.Hold{For: 30 * time.Second, AtMost: time.Minute}, Reason: "account", Code: "1003"}
+		_, err := s.ledger.SetHold(t.Context(), hold)
+		require.NoError(t, err)
+		require.Equal(t, ledger.Held, s.send("c.2"))
+		s.pass(31 * time.Second)
+		require.Equal(t, []string{"c.2"}, s.probes())
+		require.NoError(t, firstError(s.ledger.Accept(t.Context(), []message.Message{s.message("alone")})))
+		s.pass(3 * time.Minute)
+		require.Equal(t, ledger.Held, s.express("c.2"), "its window is over")
+		s.pass(time.Millisecond)
+		require.Equal(t, []string{"alone"}, s.probes())
+		require.Equal(t, ledger.Send, s.express("alone"))
+		s.balanced()
+	})
+}
+
+// express claims a message as the handler of express tasks does.
+func (s *site) express(id string) ledger.Verdict {
+	s.t.Helper()
+	c, err := s.ledger.Claim(s.t.Context(), ledger.ClaimRequest{
+		Sender: s.sender, ID: id, Generation: 99, Token: message.NewID(), Lease: time.Minute, Express: true,
+	})
+	require.NoError(s.t, err)
+	return c.Verdict
+}

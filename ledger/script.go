@@ -27,10 +27,10 @@ type script struct {
 
 var (
 	acceptScript  = lasting("accept", "suppression")
-	claimScript   = lasting("claim", "suppression", "hold", "limit", "receipt")
+	claimScript   = lasting("claim", "suppression", "hold", "limit", "receipt", "window")
 	commitScript  = lasting("commit", "suppression", "hold", "limit", "receipt")
 	resolveScript = lasting("resolve", "suppression", "hold", "limit")
-	sweepScript   = load("sweep", "suppression", "hold")
+	sweepScript   = load("sweep", "suppression", "hold", "window")
 	replayScript  = lasting("replay", "suppression")
 	lookScript    = load("replay", "suppression") // the same, asked only to look: nobody has to wait for a replica
 	purgeScript   = lasting("purge")
@@ -71,7 +71,7 @@ var scripts = []script{
 
 // lazily are the parts that the usual claim and commit do not need, and the functions that make them when they are first called: to
 // make a part's functions costs Redis as much as several commands.
-var lazily = map[string]string{"receipt": "on", "hold": "held", "limit": "limits"}
+var lazily = map[string]string{"receipt": "on", "hold": "held", "limit": "limits", "window": "windows"}
 
 // load reads a script; parts are the files of shared functions that it needs besides the common one.
 func load(name string, parts ...string) script {

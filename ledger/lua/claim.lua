@@ -87,25 +87,30 @@ elseif r.st ~= 'queued' then
   return reply(r.st == 'dead' and 'dead' or 'settled')
 end
 
+-- give_back lets what this message was to be tried with be tried with another, since it cannot go now.
+local function give_back()
+  if express then held().missed(id, false, false, false) end
+end
+
 if r.ex and now >= num(r.ex) then
   move(id, r, 'expired')
   place(id, priority)
+  give_back()
   return reply('expired')
 end
 
-local campaign = r.cm and redis.call('HMGET', P .. 'c:' .. r.cm, 'st', 'wo', 'wc', 'wn')
-if campaign and r.tz then -- its window goes by its recipients' clocks
-  local zone = redis.call('HMGET', P .. 'c:' .. r.cm .. ':z:' .. r.tz, 'wo', 'wc', 'wn')
-  campaign[2], campaign[3], campaign[4] = zone[1], zone[2], zone[3]
-end
-if campaign and campaign[1] == 'cancelled' then
+local campaign, opens
+if r.cm then campaign, opens = windows().look(r) end
+if campaign == 'cancelled' then
   take_back(id, r)
+  give_back()
   return reply('settled')
 end
 
 local entry = suppressed(phone(r), priority)
 if entry then
   suppress_now(id, r, entry)
+  give_back()
   return reply('suppressed')
 end
 
@@ -129,14 +134,9 @@ if redis.call('EXISTS', P .. 'hold') == 1 then
     return reply('held', hold['until'])
   end
 end
-if campaign and campaign[3] and campaign[1] ~= 'completed' and (now < num(campaign[2]) or now >= num(campaign[3])) then
-  -- Its campaign's time of day is over. When the next one begins was noted ahead; should nobody have noted more, look again in a minute.
-  -- Once it is completed what comes was called back by a person, and nobody notes windows any more.
-  local opens = now < num(campaign[2]) and num(campaign[2]) or num(campaign[4])
-  if opens <= now then opens = now + 60000 end
-  redis.call('HSET', key, 'wf', 'window', 'ws', r.ws or NOW)
-  redis.call('HDEL', key, 'nb')
-  place(id, priority, 'due', opens)
+if opens then
+  windows().park(id, r, opens)
+  give_back()
   return reply('held', opens)
 end
 if ARGV[12] ~= '0' or ARGV[14] ~= '0' then
@@ -145,6 +145,7 @@ if ARGV[12] ~= '0' or ARGV[14] ~= '0' then
     redis.call('HSET', key, 'wf', what, 'ws', r.ws or NOW)
     redis.call('HDEL', key, 'nb')
     place(id, priority, 'due', opens)
+    give_back()
     return reply('held', opens)
   end
 end

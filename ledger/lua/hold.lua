@@ -253,6 +253,6 @@ end
 
 return {
   hold_of = hold_of, keep_hold = keep_hold, begin_hold = begin_hold, all_holds = all_holds, active = active, covers = covers, template_of = template_of,
-  holding = holding, keep_back = keep_back, set_hold = set_hold, finish_hold = finish_hold, got_through = got_through, follow = follow,
+  holding = holding, missed = missed, keep_back = keep_back, set_hold = set_hold, finish_hold = finish_hold, got_through = got_through, follow = follow,
   probing = probing, band = band, scopes_of = scopes_of, RECALL = RECALL,
 }

@@ -177,7 +177,11 @@ local function probe(scope, h)
     local t = c and template_of(c)
     if c and c.st == 'queued' and not (c.ex and num(c.ex) <= now) and (scope == 'sender' or scope == 'some' or scope == 'template:' .. t) then
       local others, hand, busy = also_kept_by(scope, c.pr, t, c.cm)
-      if hand and not c.hs then
+      local opens
+      if c.cm then opens = select(2, windows().look(c)) end
+      if opens then
+        windows().park(candidate, c, opens)
+      elseif hand and not c.hs then
         hold.keep_back(candidate, c, hand, holds[hand].reason)
       elseif not hand and not busy then
         local fit = (c.hf and 0 or 4) + (candidate ~= h.last and 2 or 0) + (t ~= h.tried and 1 or 0)
