@@ -38,6 +38,7 @@ type File struct {
 	DryRun   bool                  // read and check only
 	Reject   func(Rejection) error // told of each row that is not sent to, before its chunk is taken in; nil: nobody is
 	Progress func(Taken)           // told after each chunk; nil: nobody is
+	Read     func(Taken)           // told when all of it was read, and nothing is sent yet; nil: nobody is
 	Waiting  func(time.Duration)   // told once if somebody else may still read the file, and how long that is waited for; nil: nobody is
 }
 
@@ -92,10 +93,17 @@ func (e *PanicError) Error() string {
 }
 
 // StrictError says that nothing is sent because of one row.
-type StrictError struct{ Rejection }
+type StrictError struct {
+	Rejection
+	Used bool // rows were taken in, and the campaign was cancelled
+}
 
 func (e *StrictError) Error() string {
-	return fmt.Sprintf("line %d: %s; nothing of the campaign is sent, as --strict asks for: correct the file and give it another campaign id", e.Line, e.Reason)
+	text := fmt.Sprintf("line %d: %s; nothing of the campaign is sent, as --strict asks for: correct the file", e.Line, e.Reason)
+	if e.Used {
+		text += " and give it another campaign id"
+	}
+	return text
 }
 
 // Take reads a file for a campaign, which Normalise has passed, chunk by chunk. Called again after it was interrupted, with the same
@@ -106,6 +114,9 @@ func (in *Intake) Take(ctx context.Context, d Definition, f File) (Taken, error)
 	err := t.readAll(ctx)
 	if err != nil && t.begun {
 		t.leave(ctx)
+	}
+	if err == nil && !t.done.Existing && f.Read != nil {
+		f.Read(t.done)
 	}
 	if err != nil || f.DryRun || t.done.Existing {
 		return t.done, err

@@ -181,7 +181,7 @@ func (t *taking) reject(ctx context.Context, rejected []Rejection) error {
 // giveUp ends a campaign that must be all or nothing, and answers why.
 func (t *taking) giveUp(ctx context.Context, r Rejection) error {
 	if t.file.DryRun {
-		return &StrictError{r}
+		return &StrictError{Rejection: r}
 	}
 	st, err := t.Ledger.AbandonCampaign(ctx, t.form.Sender, t.form.ID, fmt.Sprintf("strict: line %d was rejected", r.Line))
 	t.done.Status = st
@@ -189,7 +189,7 @@ func (t *taking) giveUp(ctx context.Context, r Rejection) error {
 	if errors.As(err, &read) {
 		return &ConflictError{ID: t.form.ID, Status: read.Status, Line: r.Line}
 	}
-	return errors.Join(&StrictError{r}, err)
+	return errors.Join(&StrictError{Rejection: r, Used: true}, err)
 }
 
 // pretend is take without a ledger: what was read is kept here, some 100 bytes for each row at the most.

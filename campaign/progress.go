@@ -43,6 +43,9 @@ func ProgressOf(c ledger.Campaign, d Definition, senderRate float64, now time.Ti
 		rate = planned(d, senderRate) // it has only begun, or does not send at this time
 	}
 	p.End, _ = End(from, rate, shares...)
+	if !d.Expires.IsZero() && p.End.After(d.Expires) {
+		p.End = d.Expires
+	}
 	return p, nil
 }
 

@@ -183,13 +183,13 @@ func TestCampaignByTheClocksOfItsRecipients(t *testing.T) {
 		require.Equal(t, "recipient", v["timezone"])
 		require.Equal(t, []any{
 			map[string]any{
-				"zone": "America/New_York", "accepted": 2.0, "queued": 2.0, "open": false, "opens": "2026-11-27T14:00:00.000Z", "closes": "2026-11-28T02:00:00.000Z",
-			},
-			map[string]any{
 				"zone": "Asia/Calcutta", "accepted": 1.0, "queued": 1.0, "open": true, "opens": "2026-11-27T03:30:00.000Z", "closes": "2026-11-27T15:30:00.000Z",
 			},
 			map[string]any{
 				"zone": "Atlantic/Azores,Europe/Lisbon", "accepted": 1.0, "queued": 1.0, "open": true, "opens": "2026-11-27T10:00:00.000Z", "closes": "2026-11-27T21:00:00.000Z",
+			},
+			map[string]any{
+				"zone": "America/New_York", "accepted": 2.0, "queued": 2.0, "open": false, "opens": "2026-11-27T14:00:00.000Z", "closes": "2026-11-28T02:00:00.000Z",
 			},
 		}, v["zones"])
 		require.Equal(t, "2026-11-27T14:01:40.000Z", v["expected_end"])

@@ -330,14 +330,13 @@ func (l *Ledger) ForgetNumbers(ctx context.Context, sender, id string) error {
 type SteerError struct {
 	Event  message.CampaignEvent
 	Status message.CampaignStatus // that forbids it
-	Held   bool                   // its template is held
-	Code   string                 // why that is
+	Held   string                 // why it goes on later, since its template is held; empty: it is not
 }
 
 func (e *SteerError) Error() string {
 	switch {
-	case e.Held:
-		return fmt.Sprintf("its template is held (%s), and without it nothing of the campaign can be sent: it goes on when that hold ends", e.Code)
+	case e.Held != "":
+		return e.Held + "; it goes on when that hold ends"
 	case e.Status == message.CampaignIngesting:
 		return "its rows are still being read: nothing is sent before that; cancel it, or pause it afterwards"
 	}
@@ -369,7 +368,7 @@ func (l *Ledger) steer(ctx context.Context, sender, id, how string, e message.Ca
 	case "gone":
 		return "", ErrNoCampaign
 	case "held":
-		return message.CampaignPaused, &SteerError{Event: e, Held: true, Code: r.text(1)}
+		return message.CampaignPaused, &SteerError{Event: e, Held: r.text(1)}
 	case "reading":
 		return "", &SteerError{Event: e, Status: message.CampaignIngesting}
 	}

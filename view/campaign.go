@@ -54,7 +54,7 @@ type CampaignZone struct {
 
 // zonesShown shows the tracks of a campaign whose window goes by its recipients.
 func zonesShown(c ledger.Campaign, d campaign.Definition, now time.Time) (zones []CampaignZone, err error) {
-	if d.Zone != campaign.ByRecipient {
+	if d.Zone != campaign.ByRecipient || c.Status.Ended() {
 		return nil, nil
 	}
 	for _, t := range c.Tracks {
@@ -66,16 +66,19 @@ func zonesShown(c ledger.Campaign, d campaign.Definition, now time.Time) (zones 
 			return nil, err
 		}
 		opens, closes := w.At(now)
-		z := CampaignZone{Zone: t.Zone, Accepted: t.Rows, Open: !now.Before(opens), Opens: Stamp(opens), Closes: Stamp(closes)}
-		if z.Queued = t.Waiting; c.Status != message.CampaignCancelled {
-			z.Queued += t.Rows - t.Expanded
-		}
+		z := CampaignZone{Zone: t.Zone, Accepted: t.Rows, Queued: t.Rows - t.Expanded + t.Waiting, Open: !now.Before(opens), Opens: Stamp(opens), Closes: Stamp(closes)}
 		zones = append(zones, z)
 	}
-	slices.SortFunc(zones, func(a, b CampaignZone) int {
-		return cmp.Or(cmp.Compare(b.Accepted, a.Accepted), cmp.Compare(a.Zone, b.Zone))
-	})
+	slices.SortFunc(zones, func(a, b CampaignZone) int { return cmp.Or(a.turn().Compare(b.turn()), cmp.Compare(a.Zone, b.Zone)) })
 	return zones, nil
+}
+
+// turn is what zones are ordered by: those that are open first, in the order in which they close.
+func (z CampaignZone) turn() time.Time {
+	if z.Open {
+		return time.Time(z.Closes)
+	}
+	return time.Time(z.Opens).AddDate(0, 0, 2)
 }
 
 // CampaignOf shows a campaign; what is expected of it depends on its sender's rate.

@@ -44,7 +44,7 @@ func newAuditCommand(e *env) *cobra.Command {
 			if asJSON {
 				err = e.printJSON(sum)
 			} else {
-				tellAudit(e.stdout, sum)
+				tellAudit(e.stdout, sum, deep)
 			}
 			if err == nil && !sum.Balanced {
 				for _, p := range sum.Problems {
@@ -123,10 +123,12 @@ func total(a ledger.Audit) int64 {
 }
 
 // tellAudit prints the books for people.
-func tellAudit(w io.Writer, sum auditView) {
+func tellAudit(w io.Writer, sum auditView, deep bool) {
 	balance := "balances"
 	if !sum.Balanced {
 		balance = "DOES NOT BALANCE"
+	} else if deep && !sum.Moving {
+		balance += ", and the records agree with it"
 	}
 	fmt.Fprintf(w, "%d accepted, %d retired: the audit %s\n", sum.Accepted, sum.Retired, balance)
 	for _, s := range message.Statuses {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
@@ -99,9 +98,6 @@ func (e *env) createCampaign(ctx context.Context, f createFlags) error {
 		}
 	}
 	c := &creating{app: a, flags: f, sender: s, definition: d}
-	if err := c.forecast(); err != nil {
-		return err
-	}
 	if f.strict && !f.dryRun && c.name() != "-" {
 		if _, err := c.take(ctx, true); err != nil { // before anything is taken in
 			return strictly(err)
@@ -179,62 +175,16 @@ func (c *creating) name() string {
 	return c.flags.ndjson
 }
 
-// foretold says whether it can be said beforehand how long it will take: of standard input nobody knows how long it is, and the zones of
-// recipients are known when they were read, which a dry run does at once.
-func (c *creating) foretold() bool {
-	return c.name() != "-" && !c.flags.dryRun && c.definition.Zone != campaign.ByRecipient
-}
-
-// forecast says beforehand how long it will take, and warns of what will not fit.
-func (c *creating) forecast() error {
-	if !c.foretold() {
-		return nil
-	}
-	in, err := c.env.input(c.name(), "the file of recipients")
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	n, err := countLines(in)
-	if err != nil {
-		return fmt.Errorf("the file of recipients cannot be read: %w", err)
-	}
-	if c.flags.csv != "" {
-		n-- // the header
-	}
-	return c.plan(map[string]int64{"": n})
-}
-
-// plan tells how long so many recipients in each zone take.
-func (c *creating) plan(recipients map[string]int64) error {
+// forecast says, before anything is sent, how long it will take, and warns of what will not fit.
+func (c *creating) forecast(t campaign.Taken) {
 	now := c.env.now()
-	p, err := campaign.PlanFor(c.definition, recipients, c.sender.Rate, c.sender.DailyRecipients, now)
+	p, err := campaign.PlanFor(c.definition, t.Zones, c.sender.Rate, c.sender.DailyRecipients, now)
+	if err != nil {
+		c.env.note("how long it takes is not known: %s", err)
+		return
+	}
 	for _, line := range view.PlanNotes(c.definition, p, now) {
 		c.env.note("%s", line)
-	}
-	return err
-}
-
-func countLines(in io.Reader) (n int64, err error) {
-	buf := make([]byte, 256<<10)
-	last := byte('\n')
-	for {
-		k, err := in.Read(buf)
-		for _, b := range buf[:k] {
-			if b == '\n' {
-				n++
-			}
-			last = b
-		}
-		if errors.Is(err, io.EOF) {
-			if last != '\n' {
-				n++
-			}
-			return n, nil
-		}
-		if err != nil {
-			return n, err
-		}
 	}
 }
 
@@ -248,6 +198,9 @@ func (c *creating) take(ctx context.Context, dryRun bool) (campaign.Taken, error
 	file := campaign.File{In: in, Format: campaign.CSV, Strict: c.flags.strict, DryRun: dryRun, Reject: c.reject}
 	if c.flags.ndjson != "" {
 		file.Format = campaign.NDJSON
+	}
+	if !dryRun || c.flags.dryRun { // and not for the look before that strict takes
+		file.Read = c.forecast
 	}
 	file.Waiting = func(atMost time.Duration) {
 		c.env.note("another process was reading this campaign's file a moment ago: waiting up to %s, until it is sure to have ended", atMost)
@@ -344,10 +297,8 @@ func (c *creating) tell(done campaign.Taken) error {
 	case done.Before > 0:
 		c.env.note("went on behind line %s, which an earlier call had come to", thousands(done.Before))
 	}
-	if !c.foretold() && !done.Existing {
-		if err := c.plan(done.Zones); err != nil {
-			return err
-		}
+	if done.Accepted == 0 && done.Rejected > 0 {
+		c.env.note("nobody is sent to: every row is rejected")
 	}
 	if out.Rejects != "" {
 		c.env.note("rejected: %s; lines and reasons are in %s", view.Counted(done.Rejected, "row"), out.Rejects)

@@ -191,6 +191,14 @@ func (a *app) watchCampaign(ctx context.Context, sender, id string, f watchFlags
 	}
 }
 
+// layout is how a time is told: with its day, unless it is near.
+func layout(at, now time.Time) string {
+	if at.Sub(now) < 12*time.Hour {
+		return "15:04:05"
+	}
+	return "2 Jan 15:04"
+}
+
 // campaignProgress is how progress is shown: JSON, a bar for a person at a terminal, or lines.
 func (a *app) campaignProgress(f watchFlags) (show func(view.Campaign) error, end func()) {
 	end = func() {}
@@ -201,7 +209,7 @@ func (a *app) campaignProgress(f watchFlags) (show func(view.Campaign) error, en
 		s := fmt.Sprintf("%s: %s of %s done, %s delivered, %s read, %s dead, %.1f/s", v.Status, thousands(v.Done), thousands(v.Accepted),
 			thousands(v.Counts[message.Delivered]), thousands(v.Counts[message.Read]), thousands(v.Counts[message.Dead]), v.Rate)
 		if !v.End.IsZero() {
-			s += ", until about " + time.Time(v.End).Local().Format("15:04:05")
+			s += ", until about " + time.Time(v.End).Local().Format(layout(time.Time(v.End), a.env.now()))
 		}
 		return s
 	}

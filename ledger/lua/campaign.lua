@@ -35,6 +35,9 @@ end
 -- after answers the state that an event leads to, nil if it may not happen.
 local function after(st, event) return string.match(CAMPAIGN, ' ' .. st .. '>' .. event .. '>(%a+) ') end
 
+-- template_held says why a campaign waits whose template is held.
+local function template_held(h) return 'its template is held: ' .. h.reason .. (h.code ~= '' and ' ' .. h.code or '') end
+
 -- turn brings a campaign to another state and writes the fields given with it.
 local function turn(id, c, st, ...)
   redis.call('HSET', camp_key(id), 'st', st, 'ua', NOW, ...)

@@ -19,7 +19,7 @@ for _, id in ipairs(redis.call('ZRANGE', OPEN, 0, 499)) do
     local hold = redis.call('EXISTS', P .. 'hold') == 1 and held().hold_of('template:' .. c.tp)
     local stopped = hold and not hold.ended
     if c.st == 'running' and stopped then
-      c.re = 'its template is held: ' .. hold.reason .. (hold.code ~= '' and ' ' .. hold.code or '')
+      c.re = template_held(hold)
       turn(id, c, after(c.st, 'pause'), 're', c.re, 'by', 'template')
     elseif c.st == 'paused' and c.by == 'template' and not stopped then
       redis.call('HDEL', camp_key(id), 're', 'by')

@@ -1,6 +1,6 @@
 -- campaign_steer pauses, resumes or cancels a campaign.
 -- ARGV: 2 id, 3 'pause' | 'resume' | 'cancel' | 'abandon' (cancel it, unless all its rows were read), 4 why, 5 who
--- Returns: {'ok', state} | {'gone'} | {'no', state} | {'reading'}: its rows are still being read | {'held', code}: its template is
+-- Returns: {'ok', state} | {'gone'} | {'no', state} | {'reading'}: its rows are still being read | {'held', why}: its template is
 local id, event = ARGV[2], ARGV[3]
 local c = camp(id)
 if not c then return { 'gone' } end
@@ -18,10 +18,9 @@ local st = after(c.st, event == 'resume' and c.st == 'paused' and num(c.sa) > no
 if event == 'pause' and c.st == 'paused' then st = 'paused' end -- a person's pause outlives the template's
 if not st then return { 'no', c.st } end
 
-if event == 'resume' then
-  local h = hold.hold_of('template:' .. c.tp)
-  if hold.active(h) then return { 'held', h.code } end
-end
+-- A person's pause that ends while the template is held becomes the template's, and ends with it.
+local template = event == 'resume' and st == 'running' and hold.hold_of('template:' .. c.tp)
+local held_for = template and hold.active(template) and template_held(template)
 if event == 'pause' then
   -- What has become a message already waits behind a hold, as behind any other, except that nobody is alerted of what a person did.
   hold.keep_hold(scope, { reason = 'paused', code = '', note = ARGV[4], priorities = '', since = now, by = ARGV[5], span = 0, most = 0,
@@ -33,7 +32,10 @@ else
     hold.keep_hold(scope, h)
   end
 end
-if event == 'resume' then
+if held_for then
+  turn(id, c, c.st, 're', held_for, 'by', 'template')
+  return { 'held', held_for }
+elseif event == 'resume' then
   redis.call('HDEL', camp_key(id), 're', 'by')
   turn(id, c, st)
 else
