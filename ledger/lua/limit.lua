@@ -52,7 +52,7 @@ local function slow_pair(r, delay, every, burst)
   write_pair(r, tat, line, urgent)
   redis.call('ZREMRANGEBYSCORE', P .. 'slowed', '-inf', NOW)
   redis.call('ZADD', P .. 'slowed', int(tat), phone(r))
-  redis.call('PEXPIREAT', P .. 'slowed', redis.call('ZREVRANGE', P .. 'slowed', 0, 0, 'WITHSCORES')[2])
+  redis.call('PEXPIRE', P .. 'slowed', int(num(redis.call('ZRANGE', P .. 'slowed', -1, -1, 'WITHSCORES')[2]) - now))
 end
 
 -- day_opens answers when a new recipient may be written to: nil for now, of which it takes note, in the record as well.
