@@ -140,6 +140,9 @@ func End(from time.Time, rate float64, shares ...Share) (end time.Time, over boo
 				next = s
 			}
 		}
+		if next == nil && opens.After(from.Add(farthest)) {
+			return from.AddDate(100, 0, 0), true // as above
+		}
 		if next == nil {
 			from = opens
 			continue

@@ -31,6 +31,23 @@ var regional = []struct {
 	{"77", 2}, // Kazakhstan, within Russia's code
 }
 
+// corrected are countries for which the library's table has a neighbour's clock, or lacks a zone.
+var corrected = map[string][]string{
+	"7": {
+		"Europe/Kaliningrad", "Europe/Moscow", "Europe/Samara", "Asia/Yekaterinburg", "Asia/Omsk", "Asia/Krasnoyarsk", "Asia/Irkutsk", "Asia/Yakutsk",
+		"Asia/Vladivostok", "Asia/Magadan", "Asia/Kamchatka",
+	},
+	"56":  {"America/Santiago", "America/Punta_Arenas", "Pacific/Easter"},
+	"211": {"Africa/Juba"},
+	"212": {"Africa/Casablanca"},
+	"213": {"Africa/Algiers"},
+	"218": {"Africa/Tripoli"},
+	"299": {"America/Nuuk", "America/Danmarkshavn", "America/Scoresbysund", "America/Thule"},
+	"505": {"America/Managua"},
+	"675": {"Pacific/Port_Moresby", "Pacific/Bougainville"},
+	"970": {"Asia/Gaza"},
+}
+
 var callingCodes = sync.OnceValue(phonenumbers.GetSupportedCallingCodes)
 
 // telling are the digits of a number that tell where it is from.
@@ -79,6 +96,9 @@ func (z *zones) of(d Definition, to string, now time.Time) (string, error) {
 // for all, of equally short ones the last: London, rather than Jersey.
 func zonesAt(digits string, now time.Time) (string, error) {
 	names, err := phonenumbers.GetTimezonesForPrefix(digits)
+	if better, ok := corrected[digits]; ok {
+		names = better
+	}
 	if digits == "" || err != nil || len(names) == 0 || names[0] == phonenumbers.UNKNOWN_TIMEZONE {
 		return "", errZone
 	}

@@ -109,7 +109,7 @@ func (e *env) createCampaign(ctx context.Context, f createFlags) error {
 			return err
 		}
 	}
-	if same(c.name(), c.rejectsName()) {
+	if c.overwrites() {
 		return usagef("the file for rejected rows is that of the recipients: name another with --rejects")
 	}
 	if f.rejects != "" && !f.strict {
@@ -262,11 +262,17 @@ func (c *creating) rejectsName() string {
 	return c.definition.ID + ".rejects.csv"
 }
 
-// same says whether two names lead to one file.
-func same(a, b string) bool {
-	one, err := os.Stat(a)
-	other, err2 := os.Stat(b)
-	return err == nil && err2 == nil && os.SameFile(one, other)
+// overwrites says whether the file for rejected rows is the one that they are read from.
+func (c *creating) overwrites() bool {
+	out, err := os.Stat(c.rejectsName())
+	if err != nil {
+		return false // it is yet to be made
+	}
+	in, err := os.Stat(c.name())
+	if file, ok := c.env.stdin.(*os.File); ok && c.name() == "-" {
+		in, err = file.Stat()
+	}
+	return err == nil && os.SameFile(in, out)
 }
 
 func (c *creating) closeRejects(err error) error {

@@ -35,7 +35,7 @@ for _, id in ipairs(redis.call('ZRANGE', OPEN, 0, 499)) do
     for k, v in pairs(c) do fields[#fields + 1] = k; fields[#fields + 1] = v end
     local flat = {}
     for k, v in pairs(counts) do flat[#flat + 1] = k; flat[#flat + 1] = int(v) end
-    out[#out + 1] = { id, fields, flat, (c.st == 'running' or c.st == 'cancelled') and tracks(id, c.zs) or {} }
+    out[#out + 1] = { id, fields, flat, c['in'] and c.st ~= 'scheduled' and tracks(id, c.zs) or {} }
   end
 end
 

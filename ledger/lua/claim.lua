@@ -130,6 +130,7 @@ choose()
 if redis.call('EXISTS', P .. 'hold') == 1 then
   local scope, hold = held().holding(id, priority, template or '', r.cm)
   if scope then
+    give_back()
     held().keep_back(id, r, scope, hold.reason)
     return reply('held', hold['until'])
   end
