@@ -159,6 +159,9 @@ func judge(rec ledger.Record, sent []gupshuptest.Accepted) (how, wrong string) {
 		return string(rec.Status), ""
 	case len(failed) > 0:
 		last := failed[len(failed)-1]
+		if !failing[last.Code] && rec.Status == message.Dead && rec.Code == worker.CodeInDoubt && len(rec.Attempts) > len(sent) {
+			return "dead IN_DOUBT, never sent", "" // as below, when it was to be sent again
+		}
 		if rec.Status != message.Dead || rec.Code != last.Code || rec.MessageID != last.MessageID || !failing[last.Code] {
 			return "differs", "it failed, and is not the dead letter that it should be"
 		}
@@ -195,6 +198,9 @@ func TestJudgeFindsWhatIsWrong(t *testing.T) {
 		{"another's", ledger.Record{Status: message.Read, MessageID: "z"}, []gupshuptest.Accepted{read}, false},
 		{"twice", ledger.Record{Status: message.Read, MessageID: "x"}, []gupshuptest.Accepted{read, read}, false},
 		{"dead too early", ledger.Record{Status: message.Dead, MessageID: "y", Code: "131000"}, []gupshuptest.Accepted{passing}, false},
+		{"in doubt at its retry", ledger.Record{Status: message.Dead, Code: worker.CodeInDoubt, Attempts: make([]ledger.Attempt, 2)}, []gupshuptest.Accepted{passing}, true},
+		{"in doubt without one", ledger.Record{Status: message.Dead, Code: worker.CodeInDoubt, Attempts: make([]ledger.Attempt, 1)}, []gupshuptest.Accepted{passing}, false},
+		{"in doubt though it is dead", ledger.Record{Status: message.Dead, Code: worker.CodeInDoubt, Attempts: make([]ledger.Attempt, 2)}, []gupshuptest.Accepted{terminal}, false},
 		{"without its messageId", ledger.Record{Status: message.Dead, Code: "1008"}, []gupshuptest.Accepted{terminal}, false},
 		{"lost", ledger.Record{Status: message.Queued}, nil, false},
 	} {
