@@ -67,13 +67,11 @@ func TestZonesOfNumbers(t *testing.T) {
 	require.Equal(t, 90*time.Minute, closes.Sub(opens), "nine in the morning on Guam to nine in the evening in Newfoundland")
 }
 
-// Wherever a window of a number is open, it is open by the clocks of all of its country, as the system's table of zones has them.
+// Wherever a window of a number is open, it is open by the clocks of all of its country, as the table of the tz database has them.
 func TestWindowsAreOpenInAllOfACountry(t *testing.T) {
 	t.Parallel()
-	table, err := os.ReadFile("/usr/share/zoneinfo/zone.tab")
-	if err != nil {
-		t.Skip("this system has no table of zones: ", err)
-	}
+	table, err := os.ReadFile("testdata/zone.tab")
+	require.NoError(t, err)
 	zonesOf := map[string][]string{} // by country
 	for line := range strings.Lines(string(table)) {
 		if fields := strings.Split(strings.TrimSpace(line), "\t"); len(fields) >= 3 && !strings.HasPrefix(line, "#") {

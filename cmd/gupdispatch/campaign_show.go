@@ -191,9 +191,9 @@ func (a *app) watchCampaign(ctx context.Context, sender, id string, f watchFlags
 	}
 }
 
-// layout is how a time is told: with its day, unless it is near.
+// layout is how a time is told: with its day, unless that is today.
 func layout(at, now time.Time) string {
-	if at.Sub(now) < 12*time.Hour {
+	if at.Sub(now) < 24*time.Hour && at.Local().Day() == now.Local().Day() {
 		return "15:04:05"
 	}
 	return "2 Jan 15:04"

@@ -209,3 +209,11 @@ func TestCampaignWrongUsage(t *testing.T) {
 	require.Equal(t, exitFailed, got.code)
 	require.Contains(t, got.errs, "no column named to")
 }
+
+func TestATimeIsToldWithItsDayUnlessThatIsToday(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 27, 22, 0, 0, 0, time.Local)
+	require.Equal(t, "23:00:00", now.Add(time.Hour).Format(layout(now.Add(time.Hour), now)))
+	require.Equal(t, "28 Nov 09:00", now.Add(11*time.Hour).Format(layout(now.Add(11*time.Hour), now)))
+	require.Equal(t, "27 Dec 22:00", now.AddDate(0, 1, 0).Format(layout(now.AddDate(0, 1, 0), now)), "the same day of another month")
+}
